@@ -1,0 +1,120 @@
+//! Modules that change one host, and the frames in which they are called.
+//!
+//! The same code runs in three places: in the static agent on a host, in a child of the controller for
+//! `connection: local`, and (argument checks only) in the controller itself. It is synchronous and makes no glibc
+//! name-service call, because in a static program those crash.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// One call of a module, with every template already rendered by the controller.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Task {
+    /// Short name of the module (`copy`, never `ansible.builtin.copy`).
+    pub module: String,
+    pub args: Map<String, Value>,
+    /// Report what would change and change nothing.
+    #[serde(default)]
+    pub check: bool,
+    /// Return a diff of what changes.
+    #[serde(default)]
+    pub diff: bool,
+    /// Added to the environment of every process that the module starts.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+    /// Run in the child agent of this user instead of the login user's.
+    #[serde(default, rename = "become")]
+    pub escalate: Option<Become>,
+    /// Content that the agent asks for by name when it turns out to need it.
+    #[serde(default)]
+    pub blobs: Vec<BlobRef>,
+}
+
+/// Whose child agent runs the task, and how that child is started.
+#[derive(Clone, Serialize, Deserialize, PartialEq, Eq, Hash)]
+pub struct Become {
+    pub user: String,
+    /// `sudo` or `su`.
+    pub method: String,
+    #[serde(default)]
+    pub password: Option<String>,
+}
+
+impl std::fmt::Debug for Become {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Become({} by {})", self.user, self.method)
+    }
+}
+
+/// Content that travels only when the host doesn't have it yet.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+pub struct BlobRef {
+    /// What the module calls it (`content` for `copy` and `template`).
+    pub name: String,
+    /// Hexadecimal SHA-1, as Ansible's `checksum`.
+    pub sha1: String,
+    pub size: u64,
+}
+
+/// What a module says of one call; becomes the dictionary that `register` sees.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq)]
+pub struct Outcome {
+    pub changed: bool,
+    #[serde(default)]
+    pub failed: bool,
+    #[serde(default)]
+    pub skipped: bool,
+    /// Everything else of the result, under the names that the Ansible module uses (`msg`, `rc`, `stdout`, `diff`…).
+    #[serde(flatten)]
+    pub data: Map<String, Value>,
+}
+
+/// The type of an argument, as in Ansible's argument specifications.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Str,
+    /// A string that names a file on the host: `~` and variables are expanded.
+    Path,
+    Bool,
+    Int,
+    Float,
+    List,
+    Dict,
+    Raw,
+    /// A file mode: octal text, a number, or symbolic (`u+x`).
+    Mode,
+}
+
+/// One argument that a module takes.
+#[derive(Debug, Clone, Copy)]
+pub struct Arg {
+    pub name: &'static str,
+    pub aliases: &'static [&'static str],
+    pub kind: Kind,
+    pub required: bool,
+    pub default: Option<&'static str>,
+    pub choices: &'static [&'static str],
+    pub doc: &'static str,
+}
+
+/// What the controller knows of a module without running it.
+#[derive(Debug, Clone, Copy)]
+pub struct Spec {
+    pub name: &'static str,
+    pub aliases: &'static [&'static str],
+    pub args: &'static [Arg],
+    /// Takes a free-form command line (`command: uptime`), passed as the argument `_raw_params`.
+    pub free_form: bool,
+    pub check_mode: bool,
+    pub doc: &'static str,
+}
+
+/// Why arguments were refused, in words for the person who wrote them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ArgError {
+    /// The argument that is meant, when it is one.
+    pub arg: Option<String>,
+    pub message: String,
+}

@@ -1,0 +1,80 @@
+//! Where a value was written.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A position in a file that a person wrote. Lines and columns count from 1; line 0 means the file as a whole.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Place {
+    pub file: Arc<Path>,
+    pub line: u32,
+    pub column: u32,
+}
+
+impl Place {
+    pub fn new(file: &Arc<Path>, line: u32, column: u32) -> Self {
+        Self {
+            file: Arc::clone(file),
+            line,
+            column,
+        }
+    }
+
+    /// The whole of a file.
+    pub fn file(path: &Path) -> Self {
+        Self {
+            file: Arc::from(path),
+            line: 0,
+            column: 0,
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if self.line > 0 {
+            write!(f, ":{}:{}", self.line, self.column)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What is wrong with something that a person wrote, where, and what to do about it.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct Fault {
+    pub message: String,
+    pub place: Option<Place>,
+    /// Each a sentence that tells what to do.
+    pub hints: Vec<String>,
+}
+
+impl Fault {
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            place: None,
+            hints: Vec::new(),
+        }
+    }
+
+    #[must_use]
+    pub fn at(mut self, place: &Place) -> Self {
+        self.place.get_or_insert_with(|| place.clone());
+        self
+    }
+
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+}

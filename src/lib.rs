@@ -1,0 +1,8 @@
+//! kopsrun: an Ansible-style orchestrator for the life of Kubernetes clusters, over SSH.
+//!
+//! The map of the rooms, who may call whom and the flow of one command are in ARCHITECTURE.md.
+
+pub mod content;
+pub mod journal;
+pub mod link;
+pub mod secret;
