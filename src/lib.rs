@@ -2,7 +2,9 @@
 //!
 //! The map of the rooms, who may call whom and the flow of one command are in ARCHITECTURE.md.
 
+pub mod cli;
 pub mod content;
 pub mod journal;
 pub mod link;
 pub mod secret;
+pub mod ui;

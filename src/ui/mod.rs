@@ -1,0 +1,6 @@
+//! Draws what happened: events of a run, tables, and failures with their place and hints.
+//! Knows events and faults; never decides, never connects. Writes to what it was given.
+
+pub mod color;
+pub mod snippet;
+pub mod table;
