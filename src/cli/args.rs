@@ -63,13 +63,22 @@ pub(super) struct Connection {
     #[arg(long = "private-key", visible_alias = "key-file", value_name = "FILE")]
     pub private_key: Option<PathBuf>,
     /// Options of ssh for all connections
-    #[arg(long = "ssh-common-args", value_name = "ARGS", allow_hyphen_values = true)]
+    #[arg(
+        long = "ssh-common-args",
+        value_name = "ARGS",
+        allow_hyphen_values = true
+    )]
     pub ssh_common_args: Option<String>,
     /// Kind of connection where the inventory names none: ssh, local
     #[arg(short, long = "connection", value_name = "KIND")]
     pub connection: Option<String>,
     /// Seconds that connecting may take
-    #[arg(short = 'T', long = "timeout", value_name = "SECONDS", default_value_t = 10)]
+    #[arg(
+        short = 'T',
+        long = "timeout",
+        value_name = "SECONDS",
+        default_value_t = 10
+    )]
     pub timeout: u64,
     /// Ask for the login password
     #[arg(short = 'k', long = "ask-pass")]

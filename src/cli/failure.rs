@@ -62,7 +62,10 @@ pub(super) struct Failure {
 
 impl Failure {
     pub(super) fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, faults: vec![Fault::new(message)] }
+        Self {
+            kind,
+            faults: vec![Fault::new(message)],
+        }
     }
 
     /// Adds a sentence that tells what to do.
@@ -93,12 +96,18 @@ impl Failure {
 
 impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {
-        Self { kind: Kind::Input, faults: vec![fault] }
+        Self {
+            kind: Kind::Input,
+            faults: vec![fault],
+        }
     }
 }
 
 impl From<Vec<Fault>> for Failure {
     fn from(faults: Vec<Fault>) -> Self {
-        Self { kind: Kind::Input, faults }
+        Self {
+            kind: Kind::Input,
+            faults,
+        }
     }
 }

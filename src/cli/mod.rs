@@ -1,6 +1,7 @@
 //! What was typed, what is meant, one verb, an exit code. The only room that reads the environment, the home
 //! directory and the terminal.
 
+#![allow(dead_code)]
 mod args;
 mod failure;
 
@@ -22,4 +23,15 @@ struct Cli {
     output: args::Output,
     #[command(subcommand)]
     verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// x
+    X,
+}
+/// Entry
+pub fn main() -> ExitCode {
+    let _ = Cli::parse();
+    ExitCode::SUCCESS
 }

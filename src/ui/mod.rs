@@ -2,5 +2,8 @@
 //! Knows events and faults; never decides, never connects. Writes to what it was given.
 
 pub mod color;
+pub mod diff;
+pub mod human;
+pub mod plan;
 pub mod snippet;
 pub mod table;

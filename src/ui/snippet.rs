@@ -21,7 +21,8 @@ pub fn draw(fault: &Fault, color: bool) -> String {
         .and_then(|place| Some((place, std::fs::read_to_string(&place.file).ok()?)));
     match (&source, &fault.place) {
         (Some((place, text)), _) => {
-            let (excerpt, first_line, span) = excerpt(text, place.line as usize, place.column as usize);
+            let (excerpt, first_line, span) =
+                excerpt(text, place.line as usize, place.column as usize);
             group = group.element(
                 Snippet::source(excerpt)
                     .line_start(first_line)
@@ -38,7 +39,11 @@ pub fn draw(fault: &Fault, color: bool) -> String {
     for hint in &fault.hints {
         group = group.element(Level::HELP.message(hint.clone()));
     }
-    let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+    let renderer = if color {
+        Renderer::styled()
+    } else {
+        Renderer::plain()
+    };
     let mut text = renderer.decor_style(DecorStyle::Ascii).render(&[group]);
     text.push('\n');
     text
@@ -83,13 +88,28 @@ mod tests {
     fn shows_the_line_and_the_hint() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("site.yml");
-        std::fs::write(&path, "- hosts: all\n  tasks:\n    - copyy: {}\n    - ping:\n").unwrap();
+        std::fs::write(
+            &path,
+            "- hosts: all\n  tasks:\n    - copyy: {}\n    - ping:\n",
+        )
+        .unwrap();
         let file: Arc<Path> = Arc::from(path.as_path());
         let fault = Fault::new("there is no module `copyy`")
             .at(&Place::new(&file, 3, 7))
             .hint("did you mean `copy`?");
         let text = draw(&fault, false).replace(path.to_str().unwrap(), "site.yml");
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r"
+        error: there is no module `copyy`
+         --> site.yml:3:7
+          |
+        1 | - hosts: all
+        2 |   tasks:
+        3 |     - copyy: {}
+          |       ^^^^^^
+        4 |     - ping:
+          |
+          = help: did you mean `copy`?
+        ");
     }
 
     #[test]
@@ -98,6 +118,12 @@ mod tests {
         let path = dir.path().join("short.yml");
         std::fs::write(&path, "").unwrap();
         let file: Arc<Path> = Arc::from(path.as_path());
-        assert!(draw(&Fault::new("nothing here").at(&Place::new(&file, 9, 9)), false).contains("nothing here"));
+        assert!(
+            draw(
+                &Fault::new("nothing here").at(&Place::new(&file, 9, 9)),
+                false
+            )
+            .contains("nothing here")
+        );
     }
 }
