@@ -6,5 +6,6 @@ pub mod cli;
 pub mod content;
 pub mod journal;
 pub mod link;
+pub mod play;
 pub mod secret;
 pub mod ui;

@@ -1,0 +1,194 @@
+//! What a run of playbooks is asked to do, and what comes of it.
+
+use crate::content::inventory::Inventory;
+use crate::content::place::{Fault, Place};
+use crate::content::value::Value;
+use crate::journal::Counts;
+use crate::secret::Secret;
+use indexmap::IndexMap;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// One run of one or more playbooks. `Request::new` gives Ansible's defaults; the caller changes what the user asked for.
+#[derive(Clone)]
+pub struct Request {
+    pub source: Source,
+    pub inventory: Arc<Inventory>,
+    /// A host pattern that every play is cut down to (`@file` included).
+    pub limit: Option<String>,
+    /// Tags to run; empty means all.
+    pub tags: Vec<String>,
+    pub skip_tags: Vec<String>,
+    /// `-e`: win over everything.
+    pub extra_vars: IndexMap<String, Value>,
+    pub check: bool,
+    pub diff: bool,
+    /// How many hosts work at the same time. None: the default of 50.
+    pub forks: Option<usize>,
+    /// Skip every task before the first of this name (a glob, as in Ansible).
+    pub start_at: Option<String>,
+    pub escalate: BecomeSettings,
+    /// `-u`: the user where the inventory names none.
+    pub remote_user: Option<String>,
+    /// `-c`: the connection where the inventory names none.
+    pub connection: Option<String>,
+    /// Searched for roles after those beside the playbook.
+    pub roles_path: Vec<PathBuf>,
+    pub facts: FactSettings,
+    /// Run notified handlers also on hosts that failed.
+    pub force_handlers: bool,
+    pub verbosity: u8,
+    /// The controller's environment, for `lookup('env', …)`.
+    pub environment: Arc<BTreeMap<String, String>>,
+    /// Where relative paths start that no playbook gives a place (ad hoc).
+    pub working_directory: PathBuf,
+    /// A person can answer: `pause` may ask.
+    pub terminal: bool,
+    /// Show values that `no_log` hides. Only ever set by tests.
+    pub show_no_log: bool,
+    /// Cancelled by Ctrl-C: running tasks are cancelled on their hosts, the rest is not started.
+    pub cancel: CancellationToken,
+}
+
+/// Where the plays come from.
+#[derive(Clone)]
+pub enum Source {
+    Playbooks(Vec<PathBuf>),
+    /// One task on the hosts of a pattern: `kopsrun exec PATTERN -m MODULE -a ARGS`.
+    Task {
+        pattern: String,
+        module: String,
+        args: String,
+    },
+}
+
+/// `-b` and its companions.
+#[derive(Clone, Default)]
+pub struct BecomeSettings {
+    pub enabled: bool,
+    /// Default: root.
+    pub user: Option<String>,
+    /// Default: sudo.
+    pub method: Option<String>,
+    pub password: Option<Secret<String>>,
+}
+
+/// When plays gather facts that don't say so themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Gathering {
+    /// In every play.
+    #[default]
+    Implicit,
+    /// Only where a play says `gather_facts: true`.
+    Explicit,
+    /// Once a run, and not at all while the cache is fresh.
+    Smart,
+}
+
+/// How facts are gathered and kept.
+#[derive(Clone, Debug)]
+pub struct FactSettings {
+    pub gathering: Gathering,
+    /// Directory of the jsonfile cache; none keeps facts for this run only.
+    pub cache: Option<PathBuf>,
+    /// Older facts are not used. Zero: they never get old.
+    pub ttl: Duration,
+    /// Forget the facts of the hosts in question before the run.
+    pub flush: bool,
+}
+
+impl Default for FactSettings {
+    fn default() -> Self {
+        Self {
+            gathering: Gathering::default(),
+            cache: None,
+            ttl: Duration::from_secs(86_400),
+            flush: false,
+        }
+    }
+}
+
+impl Request {
+    pub fn new(source: Source, inventory: Arc<Inventory>) -> Self {
+        Self {
+            source,
+            inventory,
+            limit: None,
+            tags: Vec::new(),
+            skip_tags: Vec::new(),
+            extra_vars: IndexMap::new(),
+            check: false,
+            diff: false,
+            forks: None,
+            start_at: None,
+            escalate: BecomeSettings::default(),
+            remote_user: None,
+            connection: None,
+            roles_path: Vec::new(),
+            facts: FactSettings::default(),
+            force_handlers: false,
+            verbosity: 0,
+            environment: Arc::default(),
+            working_directory: PathBuf::from("."),
+            terminal: false,
+            show_no_log: false,
+            cancel: CancellationToken::new(),
+        }
+    }
+}
+
+/// What came of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// The recap, in the order of the inventory; hosts on which nothing ran are not in it.
+    pub hosts: IndexMap<String, Counts>,
+    /// Ansible's: 0 ok, 2 tasks failed, 4 hosts unreachable.
+    pub exit_code: u8,
+    /// Stopped by Ctrl-C.
+    pub interrupted: bool,
+}
+
+/// Why a run didn't start, or had to stop as a whole.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum PlayError {
+    /// What people wrote is wrong. All faults that were found, at least one; nothing was changed on any host.
+    #[error("{}", first(.0))]
+    Refused(Vec<Fault>),
+    /// Something that could only be known on the way (a play's own pattern, a file that vanished). Exit code 1.
+    #[error("{0}")]
+    Stopped(Fault),
+}
+
+impl PlayError {
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Refused(_) => 4,
+            Self::Stopped(_) => 1,
+        }
+    }
+
+    pub fn faults(&self) -> &[Fault] {
+        match self {
+            Self::Refused(faults) => faults,
+            Self::Stopped(fault) => std::slice::from_ref(fault),
+        }
+    }
+
+    /// The place of the first fault.
+    pub fn place(&self) -> Option<&Place> {
+        self.faults().first().and_then(|fault| fault.place.as_ref())
+    }
+}
+
+fn first(faults: &[Fault]) -> String {
+    let Some(fault) = faults.first() else {
+        return String::new();
+    };
+    match faults.len() {
+        1 => fault.message.clone(),
+        n => format!("{} (and {} more)", fault.message, n - 1),
+    }
+}
