@@ -33,6 +33,10 @@ pub enum Kind {
 }
 
 impl Node {
+    /// Tag of text that is encrypted with ansible-vault (also written `!vault-encrypted`).
+    pub const VAULT: &'static str = "!vault";
+    /// Tag of text that is never a template, and of containers that hold only such text.
+    pub const UNSAFE: &'static str = "!unsafe";
     /// Tag of dates and times, whose text is kept as it was written.
     pub const TIMESTAMP: &'static str = "tag:yaml.org,2002:timestamp";
 
