@@ -75,7 +75,11 @@ pub trait Connect: Send + Sync {
     ) -> BoxFuture<'a, Result<Exec, Lost>>;
 
     /// Connect, within the time given, without doing anything.
-    fn reach<'a>(&'a self, at: &'a Whereabouts, within: Option<Duration>) -> BoxFuture<'a, Result<(), Lost>>;
+    fn reach<'a>(
+        &'a self,
+        at: &'a Whereabouts,
+        within: Option<Duration>,
+    ) -> BoxFuture<'a, Result<(), Lost>>;
 
     /// Forget the connection; the next task makes a new one.
     fn reset<'a>(&'a self, at: &'a Whereabouts) -> BoxFuture<'a, ()>;

@@ -5,9 +5,7 @@ mod hands;
 mod request;
 
 pub use hands::{Blob, Blobs, Connect, Exec, Lost, Whereabouts};
-pub use request::{
-    BecomeSettings, FactSettings, Gathering, PlayError, Request, Source, Summary,
-};
+pub use request::{BecomeSettings, FactSettings, Gathering, PlayError, Request, Source, Summary};
 
 use crate::content::place::Fault;
 use crate::journal::Sink;
