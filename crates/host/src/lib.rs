@@ -4,12 +4,27 @@
 //! `connection: local`, and (argument checks only) in the controller itself. It is synchronous and makes no glibc
 //! name-service call, because in a static program those crash.
 
+mod context;
+mod failure;
+pub mod files;
+pub mod modules;
+mod process;
+mod spec;
+pub mod users;
+pub mod wire;
+
+pub use context::Context;
+pub use failure::Failure;
+pub use modules::Module;
+pub use process::{Output, Process};
+pub use spec::{normalise, spec, specs, validate};
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// One call of a module, with every template already rendered by the controller.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Task {
     /// Short name of the module (`copy`, never `ansible.builtin.copy`).
     pub module: String,
@@ -70,6 +85,56 @@ pub struct Outcome {
     pub data: Map<String, Value>,
 }
 
+impl Outcome {
+    /// Nothing had to change.
+    pub fn ok() -> Self {
+        Self::default()
+    }
+
+    /// `changed` as told, nothing else yet.
+    pub fn changed(changed: bool) -> Self {
+        Self {
+            changed,
+            ..Self::default()
+        }
+    }
+
+    /// Adds one key of the result, under Ansible's name for it.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.data.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// Adds `msg`.
+    #[must_use]
+    pub fn msg(self, text: impl Into<String>) -> Self {
+        self.with("msg", text.into())
+    }
+
+    /// Adds `diff` as Ansible's callbacks draw it: two texts and what they are.
+    #[must_use]
+    pub fn diff(self, header: &str, before: &str, after: &str) -> Self {
+        let diff = serde_json::json!({
+            "before_header": header, "after_header": header, "before": before, "after": after,
+        });
+        self.with("diff", diff)
+    }
+
+    /// Adds `stdout_lines` and `stderr_lines`, which Ansible derives from `stdout` and `stderr`. The controller calls
+    /// this on what it receives, so that the lines don't travel twice.
+    pub fn add_lines(&mut self) {
+        for (text, lines) in [("stdout", "stdout_lines"), ("stderr", "stderr_lines")] {
+            if let Some(Value::String(all)) = self.data.get(text)
+                && !self.data.contains_key(lines)
+            {
+                let split: Vec<Value> = all.lines().map(Value::from).collect();
+                self.data.insert(lines.to_owned(), Value::Array(split));
+            }
+        }
+    }
+}
+
 /// The type of an argument, as in Ansible's argument specifications.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -92,10 +157,25 @@ pub struct Arg {
     pub name: &'static str,
     pub aliases: &'static [&'static str],
     pub kind: Kind,
+    /// The type of each element of a `List`.
+    pub elements: Kind,
     pub required: bool,
     pub default: Option<&'static str>,
     pub choices: &'static [&'static str],
     pub doc: &'static str,
+}
+
+/// What must hold between several arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// At least one of these.
+    OneOf(&'static [&'static str]),
+    /// At most one of these.
+    Exclusive(&'static [&'static str]),
+    /// All of these or none.
+    Together(&'static [&'static str]),
+    /// When the first argument has this value, all of these.
+    If(&'static str, &'static str, &'static [&'static str]),
 }
 
 /// What the controller knows of a module without running it.
@@ -106,6 +186,7 @@ pub struct Spec {
     pub args: &'static [Arg],
     /// Takes a free-form command line (`command: uptime`), passed as the argument `_raw_params`.
     pub free_form: bool,
+    pub rules: &'static [Rule],
     pub check_mode: bool,
     pub doc: &'static str,
 }

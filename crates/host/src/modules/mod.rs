@@ -1,0 +1,118 @@
+//! The modules, one file each. A new one is a file here and a line in [`TABLE`].
+
+mod ping;
+
+use crate::{Context, Failure, Outcome, Spec, Task, normalise};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+/// One module: its arguments as a type, and what it does.
+///
+/// The arguments arrive normalised by [`Self::SPEC`]: aliases carry the real name, values have the type that the
+/// specification gives, defaults are filled in, absent optional arguments are absent (`Option` fields).
+pub trait Module: DeserializeOwned {
+    const SPEC: Spec;
+
+    /// Brings the host to the state that was asked for, or with `cx.check()` only says what it would change.
+    fn run(self, cx: &Context) -> Result<Outcome, Failure>;
+}
+
+pub(crate) struct Entry {
+    pub(crate) spec: &'static Spec,
+    run: fn(Map<String, Value>, &Context) -> Result<Outcome, Failure>,
+}
+
+struct Of<M>(std::marker::PhantomData<M>);
+
+impl<M: Module> Of<M> {
+    const ENTRY: Entry = Entry {
+        spec: &M::SPEC,
+        run: start::<M>,
+    };
+}
+
+/// All modules, by name.
+pub(crate) static TABLE: &[Entry] = &[Of::<ping::Ping>::ENTRY];
+
+fn start<M: Module>(args: Map<String, Value>, cx: &Context) -> Result<Outcome, Failure> {
+    let typed: M = serde_json::from_value(Value::Object(args))
+        .map_err(|error| Failure::new(format!("{}: {error}", M::SPEC.name)))?;
+    typed.run(cx)
+}
+
+/// Runs one task in this process, as this user. Whatever goes wrong is a failed outcome.
+pub fn run(task: &Task, cx: &Context) -> Outcome {
+    let result = entry(&task.module).and_then(|entry| {
+        let args = normalise(entry.spec, &task.args)?;
+        if task.check && !entry.spec.check_mode {
+            let mut skipped = Outcome::ok().msg(format!(
+                "{} can't tell what it would change: skipped in check mode",
+                entry.spec.name
+            ));
+            skipped.skipped = true;
+            return Ok(skipped);
+        }
+        (entry.run)(args, cx)
+    });
+    let mut outcome = result.unwrap_or_else(Outcome::from);
+    let warnings = cx.take_warnings();
+    if !warnings.is_empty() {
+        outcome.data.insert("warnings".to_owned(), warnings.into());
+    }
+    outcome
+}
+
+fn entry(name: &str) -> Result<&'static Entry, Failure> {
+    let short = crate::spec::short_name(name);
+    TABLE
+        .iter()
+        .find(|entry| entry.spec.name == short || entry.spec.aliases.contains(&short))
+        .ok_or_else(|| Failure::new(format!("this agent has no module named {name:?}")))
+}
+
+/// What unit tests of modules share.
+#[cfg(test)]
+pub(crate) mod test {
+    use super::*;
+    use std::path::Path;
+
+    /// Runs a module for real.
+    pub(crate) fn run(module: &str, args: Value) -> Outcome {
+        super::run(&task(module, args), &Context::local(false, true))
+    }
+
+    /// Runs a module in check mode.
+    pub(crate) fn check(module: &str, args: Value) -> Outcome {
+        let mut task = task(module, args);
+        task.check = true;
+        super::run(&task, &Context::local(true, true))
+    }
+
+    /// Runs a module that finds `content` as its blob of that name.
+    pub(crate) fn run_with(module: &str, args: Value, content: &[u8]) -> Outcome {
+        let mut cx = Context::local(false, true);
+        cx.add_blob("content", content.to_vec());
+        super::run(&task(module, args), &cx)
+    }
+
+    fn task(module: &str, args: Value) -> Task {
+        let Value::Object(args) = args else {
+            panic!("arguments are a dictionary")
+        };
+        Task {
+            module: module.to_owned(),
+            args,
+            ..Task::default()
+        }
+    }
+
+    pub(crate) fn mode(path: impl AsRef<Path>) -> u32 {
+        use std::os::unix::fs::PermissionsExt;
+        path.as_ref()
+            .metadata()
+            .expect("it exists")
+            .permissions()
+            .mode()
+            & 0o7777
+    }
+}
