@@ -282,7 +282,7 @@ impl Sink for Run {
         drop(self.append(event));
         if boundary {
             // Nobody listens only while the run ends.
-            drop(self.boundary.send(()));
+            self.boundary.send(()).ok();
         }
     }
 
