@@ -316,7 +316,7 @@ mod tests {
         }
         assert_eq!(
             allowed,
-            9 + 8 + 7 * 2,
+            9 + 7 + 7 * 2,
             "learner first, in place, dead by either address"
         );
     }
