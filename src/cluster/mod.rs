@@ -1,4 +1,17 @@
 //! Typed hands on what runs on the hosts: etcd's members now, Kubernetes later. No policy: what may be done is decided
 //! in `ops`; here is how it is done and counted.
 
+mod change;
+pub mod door;
+mod error;
+mod etcd;
+pub mod identity;
+mod lease;
+mod member;
 pub mod quorum;
+pub mod wal;
+
+pub use error::EtcdError;
+pub use etcd::{Etcd, Gate, HEALTH};
+pub use lease::{LeaseError, Leased, holder};
+pub use member::{Health, Member, Seen, Status, View};

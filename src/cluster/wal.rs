@@ -1,0 +1,180 @@
+//! Whose data lies in a data directory: read from the beginning of etcd's write-ahead log.
+//!
+//! A log begins with a checksum record and a metadata record that names the member and the cluster
+//! (etcd server/storage/wal: `Create`, `encoder.encode`; walpb.Record, etcdserverpb.Metadata).
+
+/// The member that wrote a data directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    pub member: u64,
+    pub cluster: u64,
+}
+
+/// Bytes of a log file that are enough to read its identity.
+pub const ENOUGH: usize = 512;
+
+const METADATA: u64 = 1;
+
+/// The identity in the first bytes of a log file; `None` when they aren't the beginning of one.
+pub fn identity(bytes: &[u8]) -> Option<Identity> {
+    let mut rest = bytes;
+    // The metadata is the second record; a few more don't hurt.
+    for _ in 0..4 {
+        let (head, tail) = rest.split_at_checked(8)?;
+        let (length, padding) = frame(i64::from_le_bytes(head.try_into().ok()?))?;
+        let body = tail.get(..length)?;
+        rest = tail.get(length + padding..)?;
+        let record = fields(body)?;
+        if record.number(1) == Some(METADATA) {
+            let metadata = fields(record.bytes(3)?)?;
+            return Some(Identity {
+                member: metadata.number(1)?,
+                cluster: metadata.number(2)?,
+            });
+        }
+    }
+    None
+}
+
+/// Length of the record and of the padding after it: the sign bit says that there is padding, whose length is in the
+/// lower three bits of the top byte.
+fn frame(field: i64) -> Option<(usize, usize)> {
+    let length = usize::try_from(field.cast_unsigned() & 0x00ff_ffff_ffff_ffff).ok()?;
+    let padding = if field < 0 {
+        (field.cast_unsigned() >> 56) & 0x7
+    } else {
+        0
+    };
+    (length > 0 && length < 1 << 16).then_some((length, usize::try_from(padding).ok()?))
+}
+
+struct Fields<'a>(Vec<(u64, Content<'a>)>);
+
+enum Content<'a> {
+    Number(u64),
+    Bytes(&'a [u8]),
+}
+
+impl<'a> Fields<'a> {
+    fn number(&self, tag: u64) -> Option<u64> {
+        self.0.iter().find_map(|(t, c)| match c {
+            Content::Number(n) if *t == tag => Some(*n),
+            _ => None,
+        })
+    }
+
+    fn bytes(&self, tag: u64) -> Option<&'a [u8]> {
+        self.0.iter().find_map(|(t, c)| match c {
+            Content::Bytes(b) if *t == tag => Some(*b),
+            _ => None,
+        })
+    }
+}
+
+/// The fields of a protocol buffers message: varints and byte strings, which is all that these two have.
+fn fields(mut message: &[u8]) -> Option<Fields<'_>> {
+    let mut found = Vec::new();
+    while !message.is_empty() {
+        let key = varint(&mut message)?;
+        let content = match key & 7 {
+            0 => Content::Number(varint(&mut message)?),
+            2 => {
+                let length = usize::try_from(varint(&mut message)?).ok()?;
+                let (bytes, rest) = message.split_at_checked(length)?;
+                message = rest;
+                Content::Bytes(bytes)
+            }
+            _ => return None,
+        };
+        found.push((key >> 3, content));
+    }
+    Some(Fields(found))
+}
+
+fn varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0u64;
+    for shift in (0..64).step_by(7) {
+        let (first, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= u64::from(first & 0x7f).checked_shl(shift)?;
+        if first & 0x80 == 0 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn varint_of(mut value: u64) -> Vec<u8> {
+        let mut out = Vec::new();
+        loop {
+            let byte = u8::try_from(value & 0x7f).expect("seven bits");
+            value >>= 7;
+            if value == 0 {
+                out.push(byte);
+                return out;
+            }
+            out.push(byte | 0x80);
+        }
+    }
+
+    /// A log as etcd begins it: checksum record, then metadata.
+    fn log(member: u64, cluster: u64) -> Vec<u8> {
+        let metadata = [
+            &[0x08][..],
+            &varint_of(member),
+            &[0x10],
+            &varint_of(cluster),
+        ]
+        .concat();
+        let second = [
+            &[0x08, 0x01, 0x10][..],
+            &varint_of(0x1234_5678),
+            &[0x1a],
+            &varint_of(metadata.len() as u64),
+            &metadata,
+        ]
+        .concat();
+        let mut out = Vec::new();
+        for body in [&[0x08, 0x04, 0x10, 0x00][..], &second] {
+            let padding = (8 - body.len() % 8) % 8;
+            let mut field = body.len() as u64;
+            if padding != 0 {
+                field |= (0x80 | padding as u64) << 56;
+            }
+            out.extend(field.to_le_bytes());
+            out.extend(body);
+            out.extend(vec![0; padding]);
+        }
+        out.extend([0; 64]);
+        out
+    }
+
+    #[test]
+    fn no_log_has_no_identity() {
+        assert_eq!(identity(&[0; ENOUGH]), None);
+        assert_eq!(identity(b"not a log at all, but text"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn identities_are_read_back(member: u64, cluster: u64) {
+            prop_assert_eq!(identity(&log(member, cluster)), Some(Identity { member, cluster }));
+        }
+
+        #[test]
+        fn garbage_is_harmless(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+            let _: Option<Identity> = identity(&bytes);
+        }
+
+        #[test]
+        fn a_cut_log_is_harmless(cut in 0usize..60) {
+            let whole = log(0x8e9e_05c5_2164_694d, 1);
+            let _: Option<Identity> = identity(&whole[..cut]);
+        }
+    }
+}
