@@ -287,9 +287,7 @@ impl<'a> Composer<'a> {
 /// A plain, untagged `<<`, or one that is tagged as a merge key.
 fn is_merge_key(event: &Event) -> bool {
     match &event.data {
-        EventData::Scalar {
-            tag: Some(tag), ..
-        } => tag == "tag:yaml.org,2002:merge",
+        EventData::Scalar { tag: Some(tag), .. } => tag == "tag:yaml.org,2002:merge",
         EventData::Scalar {
             value,
             plain_implicit,
@@ -301,11 +299,7 @@ fn is_merge_key(event: &Event) -> bool {
 }
 
 /// Appends what a merge key brings. Of a list of mappings the first one wins, so it comes last.
-fn merge_into(
-    merged: &mut Vec<(Node, Node)>,
-    source: &Node,
-    key: &Node,
-) -> Result<(), Fault> {
+fn merge_into(merged: &mut Vec<(Node, Node)>, source: &Node, key: &Node) -> Result<(), Fault> {
     let refuse = |node: &Node| {
         Fault::new(format!(
             "a merge key `<<` takes a mapping or a list of mappings, this is {}",
@@ -347,7 +341,10 @@ impl Identity {
             Kind::Bool(value) => Self::Int(i64::from(*value)),
             Kind::Int(value) => Self::Int(*value),
             Kind::BigInt(value) => Self::Big(Arc::clone(value)),
-            #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and small")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "checked to be whole and small"
+            )]
             Kind::Float(value) if value.fract() == 0.0 && value.abs() < 9e15 => {
                 Self::Int(*value as i64)
             }
@@ -361,35 +358,36 @@ impl Identity {
 fn scalar(value: String, tag: Option<&str>, plain: bool, place: Place) -> Result<Node, Fault> {
     let wrong = |place: &Place| wrong_tag(tag, &format!("`{value}`"), place);
     let mut kept = None;
-    let kind = match known_tag(tag, &place)? {
-        Tag::None if plain => match resolve::plain(&value) {
-            Scalar::Timestamp => {
+    let kind =
+        match known_tag(tag, &place)? {
+            Tag::None if plain => match resolve::plain(&value) {
+                Scalar::Timestamp => {
+                    kept = Some(Arc::from(Node::TIMESTAMP));
+                    Kind::Str(value.into())
+                }
+                scalar => kind_of(scalar, value),
+            },
+            Tag::None | Tag::Str => Kind::Str(value.into()),
+            Tag::Null => Kind::Null,
+            Tag::Bool => Kind::Bool(resolve::tagged_bool(&value).ok_or_else(|| wrong(&place))?),
+            Tag::Int => {
+                let scalar = resolve::tagged_int(&value).ok_or_else(|| wrong(&place))?;
+                kind_of(scalar, value)
+            }
+            Tag::Float => Kind::Float(resolve::tagged_float(&value).ok_or_else(|| wrong(&place))?),
+            Tag::Timestamp => {
                 kept = Some(Arc::from(Node::TIMESTAMP));
                 Kind::Str(value.into())
             }
-            scalar => kind_of(scalar, value),
-        },
-        Tag::None | Tag::Str => Kind::Str(value.into()),
-        Tag::Null => Kind::Null,
-        Tag::Bool => Kind::Bool(resolve::tagged_bool(&value).ok_or_else(|| wrong(&place))?),
-        Tag::Int => {
-            let scalar = resolve::tagged_int(&value).ok_or_else(|| wrong(&place))?;
-            kind_of(scalar, value)
-        }
-        Tag::Float => Kind::Float(resolve::tagged_float(&value).ok_or_else(|| wrong(&place))?),
-        Tag::Timestamp => {
-            kept = Some(Arc::from(Node::TIMESTAMP));
-            Kind::Str(value.into())
-        }
-        Tag::Binary => Kind::Str(binary(&value).ok_or_else(|| {
-            wrong(&place).hint("only base64 of UTF-8 text can be a value here")
-        })?),
-        Tag::Kept(tag) => {
-            kept = Some(tag);
-            Kind::Str(value.into())
-        }
-        Tag::Seq | Tag::Map => return Err(wrong(&place)),
-    };
+            Tag::Binary => Kind::Str(binary(&value).ok_or_else(|| {
+                wrong(&place).hint("only base64 of UTF-8 text can be a value here")
+            })?),
+            Tag::Kept(tag) => {
+                kept = Some(tag);
+                Kind::Str(value.into())
+            }
+            Tag::Seq | Tag::Map => return Err(wrong(&place)),
+        };
     Ok(Node {
         place,
         tag: kept,

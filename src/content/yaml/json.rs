@@ -26,7 +26,11 @@ pub fn node(value: &Value, place: &Place) -> Node {
                 kind: Kind::Str(key.as_str().into()),
             };
             let entries = entries.iter();
-            Kind::Map(entries.map(|(key, value)| (text(key), node(value, place))).collect())
+            Kind::Map(
+                entries
+                    .map(|(key, value)| (text(key), node(value, place)))
+                    .collect(),
+            )
         }
     };
     Node {

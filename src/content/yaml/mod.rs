@@ -38,7 +38,11 @@ pub fn parse_one(text: &str, file: &Arc<Path>, warnings: &mut Vec<Fault>) -> Res
         if let Ok(value) = serde_json::from_str(text) {
             let mut input = text.as_bytes();
             let mut composer = Composer::new(text, &mut input, file, warnings);
-            let node = composer.json().documents().ok().and_then(|mut all| all.pop());
+            let node = composer
+                .json()
+                .documents()
+                .ok()
+                .and_then(|mut all| all.pop());
             return Ok(node.unwrap_or_else(|| json::node(&value, &Place::file(file))));
         }
     }

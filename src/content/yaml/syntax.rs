@@ -111,20 +111,21 @@ fn hint(problem: &str, mark: Mark, context: Option<Mark>, text: &str) -> Option<
                 "keys of one mapping and items of one list must start at one column (here column {column}); check the indentation of this line and the ones above"
             ))
         }
-        "found character that cannot start any token" => {
-            Some("quote the whole value".to_owned())
-        }
+        "found character that cannot start any token" => Some("quote the whole value".to_owned()),
         "found unexpected end of stream" => Some(match context {
-            Some(start) => format!("the quote that opens at line {} is never closed", start.line + 1),
+            Some(start) => format!(
+                "the quote that opens at line {} is never closed",
+                start.line + 1
+            ),
             None => "something that was opened is never closed".to_owned(),
         }),
         "found unknown escape character" => Some(
             "in double quotes a backslash starts an escape: double it, or use single quotes"
                 .to_owned(),
         ),
-        "did not find expected ',' or ']'" | "did not find expected ',' or '}'" => {
-            Some("a bracket or a comma is missing; quote values that hold `{`, `[` or `,`".to_owned())
-        }
+        "did not find expected ',' or ']'" | "did not find expected ',' or '}'" => Some(
+            "a bracket or a comma is missing; quote values that hold `{`, `[` or `,`".to_owned(),
+        ),
         _ => None,
     }
 }
