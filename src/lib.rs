@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod content;
 pub mod journal;
 pub mod link;
+pub mod ops;
 pub mod play;
 pub mod secret;
 pub mod ui;

@@ -1,15 +1,10 @@
 //! How the rest of this room gets to a host: its files and the ports that it can reach. Links in production, plain TCP
 //! and local files in tests.
 
+use crate::link::Tunnel;
 use crate::secret::Secret;
 use futures::future::BoxFuture;
 use std::io;
-use tokio::io::{AsyncRead, AsyncWrite};
-
-/// A byte stream to a port.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// A host that can be entered.
 pub trait Door: Send + Sync {
@@ -20,9 +15,5 @@ pub trait Door: Send + Sync {
     fn read<'a>(&'a self, path: &'a str) -> BoxFuture<'a, io::Result<Option<Secret<Vec<u8>>>>>;
 
     /// A stream to `address:port` as the host sees it.
-    fn dial<'a>(
-        &'a self,
-        address: &'a str,
-        port: u16,
-    ) -> BoxFuture<'a, io::Result<Box<dyn Stream>>>;
+    fn dial<'a>(&'a self, address: &'a str, port: u16) -> BoxFuture<'a, io::Result<Tunnel>>;
 }

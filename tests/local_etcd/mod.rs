@@ -1,7 +1,8 @@
 //! A real etcd cluster with TLS on this machine's loopback, one process a member, for tests of `cluster`.
 
 use futures::future::BoxFuture;
-use kopsrun::cluster::door::{Door, Stream};
+use kopsrun::cluster::door::Door;
+use kopsrun::link::Tunnel;
 use kopsrun::secret::Secret;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -239,14 +240,10 @@ impl Door for Local {
         Box::pin(async move { content })
     }
 
-    fn dial<'a>(
-        &'a self,
-        address: &'a str,
-        port: u16,
-    ) -> BoxFuture<'a, io::Result<Box<dyn Stream>>> {
+    fn dial<'a>(&'a self, address: &'a str, port: u16) -> BoxFuture<'a, io::Result<Tunnel>> {
         Box::pin(async move {
             let stream = tokio::net::TcpStream::connect((address, port)).await?;
-            Ok(Box::new(stream) as Box<dyn Stream>)
+            Ok(Box::new(stream) as Tunnel)
         })
     }
 }

@@ -1,0 +1,3 @@
+//! Cluster operations: gates, a pure plan from facts, steps that can be repeated and undone, and the engine for them.
+
+pub mod engine;
