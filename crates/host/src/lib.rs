@@ -5,18 +5,23 @@
 //! name-service call, because in a static program those crash.
 
 mod context;
+mod escalate;
 mod failure;
 pub mod files;
+pub mod globs;
 pub mod modules;
 mod process;
+mod serve;
 mod spec;
 pub mod users;
 pub mod wire;
+pub mod words;
 
 pub use context::Context;
 pub use failure::Failure;
 pub use modules::Module;
 pub use process::{Output, Process};
+pub use serve::{serve, serve_as};
 pub use spec::{normalise, spec, specs, validate};
 
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,6 @@
 //! The modules, one file each. A new one is a file here and a line in [`TABLE`].
 
+mod command;
 mod ping;
 
 use crate::{Context, Failure, Outcome, Spec, Task, normalise};
@@ -32,7 +33,11 @@ impl<M: Module> Of<M> {
 }
 
 /// All modules, by name.
-pub(crate) static TABLE: &[Entry] = &[Of::<ping::Ping>::ENTRY];
+pub(crate) static TABLE: &[Entry] = &[
+    Of::<command::Command>::ENTRY,
+    Of::<command::Shell>::ENTRY,
+    Of::<ping::Ping>::ENTRY,
+];
 
 fn start<M: Module>(args: Map<String, Value>, cx: &Context) -> Result<Outcome, Failure> {
     let typed: M = serde_json::from_value(Value::Object(args))
