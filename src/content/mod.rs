@@ -2,6 +2,7 @@
 //! Reads files that it was given, never the network, the environment or the terminal.
 
 pub mod inventory;
+mod key;
 pub mod place;
 pub mod playbook;
 pub mod template;

@@ -1,10 +1,26 @@
 //! Hosts, groups and their variables, as Ansible's inventories give them.
 
+mod address;
+mod files;
+mod graph;
+mod ini;
+mod literal;
+mod nearest;
+mod output;
+mod pattern;
+mod reader;
+mod tree;
+mod words;
+
 use super::place::{Fault, Place};
 use super::value::Value;
+use files::VarFiles;
+use graph::{Graph, LOCALHOST, Name};
 use indexmap::IndexMap;
+use reader::{Reader, text};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 /// Name of a host in the inventory. Not its address.
 pub type HostName = Arc<str>;
@@ -35,74 +51,269 @@ pub struct Selection {
     pub warnings: Vec<String>,
 }
 
-/// Hosts, groups and their variables. Cloning is deep; share it in an `Arc`.
+/// Hosts, groups and their variables. Cloning copies the tables, values are shared; hold it in an `Arc`.
 #[derive(Clone, Default)]
 pub struct Inventory {
     /// What was suspicious but legal while the sources were read.
     pub warnings: Vec<Fault>,
+    graph: Graph,
+    /// Directories beside the sources, in their order.
+    beside_sources: Vec<VarFiles>,
+    beside_playbook: Option<VarFiles>,
+    depths: HashMap<Name, usize>,
 }
 
 impl Inventory {
     /// Reads sources in order; later ones win. A source is a file (YAML or INI), a directory of files, or a list of
     /// hosts with at least one comma (`h1,h2,`). `group_vars/` and `host_vars/` beside a source are read too.
-    pub fn load(_sources: &[PathBuf]) -> Result<Inventory, Fault> {
-        Ok(Self::default())
+    pub fn load(sources: &[PathBuf]) -> Result<Inventory, Fault> {
+        let mut inventory = Self::default();
+        for source in sources {
+            Reader::new(&mut inventory.graph, &mut inventory.warnings).source(source)?;
+        }
+        inventory.graph.reconcile();
+        inventory.warn_of_conflicts();
+        for source in sources {
+            if let Some(dir) = reader::base_dir(source) {
+                inventory.beside_sources.push(VarFiles::new(dir));
+            }
+        }
+        inventory.refresh()?;
+        Ok(inventory)
     }
 
     /// The same inventory with `group_vars/` and `host_vars/` beside a playbook added, at Ansible's precedence (each
     /// above its counterpart beside the inventory).
-    pub fn with_playbook_dir(&self, _dir: &Path) -> Result<Inventory, Fault> {
-        Ok(self.clone())
+    pub fn with_playbook_dir(&self, dir: &Path) -> Result<Inventory, Fault> {
+        let mut inventory = self.clone();
+        let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf());
+        inventory.beside_playbook = Some(VarFiles::new(dir));
+        inventory.refresh()?;
+        Ok(inventory)
     }
 
-    /// Hosts in the order in which the sources name them. The implicit localhost isn't among them.
+    fn warn_of_conflicts(&mut self) {
+        for (name, host) in &self.graph.hosts {
+            if self.graph.groups.contains_key(name) {
+                let message = format!("`{name}` is both a group and a host");
+                let warning = Fault::new(message)
+                    .at(&host.place)
+                    .hint("rename one of them");
+                self.warnings.push(warning);
+            }
+        }
+    }
+
+    /// After a change: depths of groups, and the files of groups and hosts that are new.
+    fn refresh(&mut self) -> Result<(), Fault> {
+        self.depths = self.graph.depths();
+        for files in self
+            .beside_sources
+            .iter_mut()
+            .chain(&mut self.beside_playbook)
+        {
+            for group in self.graph.groups.keys() {
+                files.read_group(group, &mut self.warnings)?;
+            }
+            for host in self.graph.hosts.keys() {
+                files.read_host(host, &mut self.warnings)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hosts in the order of group `all`, in which Ansible runs them. The implicit localhost isn't among them.
     pub fn hosts(&self) -> Vec<HostName> {
-        Vec::new()
+        self.graph.members("all").unwrap_or_default()
     }
 
     /// Names of groups, `all` and `ungrouped` first, then in the order in which the sources name them.
-    pub fn groups(&self) -> Vec<Arc<str>> {
-        Vec::new()
+    pub fn groups(&self) -> Vec<Name> {
+        self.graph.groups.keys().cloned().collect()
     }
 
     /// True for a host that the sources name.
-    pub fn has_host(&self, _name: &str) -> bool {
-        false
+    pub fn has_host(&self, name: &str) -> bool {
+        self.graph.hosts.contains_key(name)
+    }
+
+    /// Where a host was named first. None: no source names it.
+    pub fn host_place(&self, name: &str) -> Option<&Place> {
+        self.graph.hosts.get(name).map(|host| &host.place)
     }
 
     /// Hosts of a group and of all its children, as `groups[name]` gives them. None: no such group.
-    pub fn group_hosts(&self, _group: &str) -> Option<Vec<HostName>> {
-        None
+    pub fn group_hosts(&self, group: &str) -> Option<Vec<HostName>> {
+        self.graph.members(group)
+    }
+
+    /// Hosts that are in a group themselves, not through a child, in order.
+    pub fn direct_hosts(&self, group: &str) -> Vec<HostName> {
+        let group = self.graph.groups.get(group);
+        group.map_or_else(Vec::new, |group| group.hosts.iter().cloned().collect())
+    }
+
+    /// Direct children of a group, in order.
+    pub fn children(&self, group: &str) -> Vec<Name> {
+        let group = self.graph.groups.get(group);
+        group.map_or_else(Vec::new, |group| group.children.iter().cloned().collect())
+    }
+
+    /// Groups whose direct child a group is.
+    pub fn parents(&self, group: &str) -> Vec<Name> {
+        let group = self.graph.groups.get(group);
+        group.map_or_else(Vec::new, |group| group.parents.iter().cloned().collect())
     }
 
     /// Groups of a host without `all`, sorted by name, as `group_names` gives them.
-    pub fn groups_of(&self, _host: &str) -> Vec<Arc<str>> {
-        Vec::new()
+    pub fn groups_of(&self, host: &str) -> Vec<Name> {
+        let mut groups: Vec<Name> = self.graph.groups_of(host).into_iter().collect();
+        groups.retain(|name| &**name != "all");
+        groups.sort_unstable();
+        groups
     }
 
-    /// Hosts that a pattern selects, in the inventory's order, cut down by `--limit` (commas, `@file`).
+    /// Hosts that a pattern selects, cut down by `--limit` (a pattern itself, with `@file`).
+    ///
+    /// `unknown` is for the pattern; an unknown name in the limit is always a fault. Globs and regular expressions that
+    /// match nothing are warnings.
     pub fn select(
         &self,
-        _pattern: &str,
-        _limit: Option<&str>,
-        _unknown: Unknown,
+        pattern: &str,
+        limit: Option<&str>,
+        unknown: Unknown,
     ) -> Result<Selection, Fault> {
-        Ok(Selection::default())
+        pattern::select(&self.graph, pattern, limit, unknown)
     }
 
-    /// Variables of a host, merged as Ansible does; `inventory_hostname`, `inventory_hostname_short`, `group_names`
-    /// and, where known, `inventory_file` and `inventory_dir` included. Of `localhost` also when no source names it.
-    pub fn vars(&self, _host: &str) -> Vars {
-        Vars::new()
+    /// Up to three names of hosts that a wrong name may have meant.
+    pub fn nearest_hosts(&self, wrong: &str) -> Vec<&str> {
+        nearest::nearest(wrong, self.graph.hosts.keys().map(|name| &**name), 3)
     }
 
-    /// What `ansible-inventory --list` prints.
+    /// Variables of a host, merged as Ansible does; `inventory_hostname`, `inventory_hostname_short`, `group_names`,
+    /// `inventory_file` and `inventory_dir` included. Of `localhost` also when no source names it.
+    ///
+    /// Each layer wins over the ones before: `all` and then the other groups (by depth, priority, name) as the sources
+    /// give them; the same as `group_vars/` beside sources and playbook give them, `all` first; the host, as the
+    /// sources give it; `host_vars/` beside sources; `host_vars/` beside the playbook.
+    pub fn vars(&self, host: &str) -> Vars {
+        let mut groups: Vec<Name> = self.graph.groups_of(host).into_iter().collect();
+        groups.retain(|name| &**name != "all");
+        let groups = self.graph.by_precedence(groups, &self.depths);
+        let everyone: [Name; 1] = [Arc::from("all")];
+        let playbook = self.beside_playbook.as_slice();
+
+        let mut vars = Vars::new();
+        for group in everyone.iter().chain(&groups) {
+            let group = self.graph.groups.get(group);
+            add(&mut vars, group.map(|group| &group.vars));
+        }
+        for groups in [&everyone[..], &groups] {
+            for files in self.beside_sources.iter().chain(playbook) {
+                for group in groups {
+                    add(&mut vars, files.group(group));
+                }
+            }
+        }
+        self.add_own(host, &mut vars);
+        for files in self.beside_sources.iter().chain(playbook) {
+            add(&mut vars, files.host(host));
+        }
+        vars
+    }
+
+    /// What the sources give a host itself, and what is known of it by its name.
+    fn add_own(&self, name: &str, vars: &mut Vars) {
+        let host = self.graph.hosts.get(name);
+        add(vars, host.map(|host| &host.vars));
+        let place = match host {
+            Some(host) => host.place.clone(),
+            None => Place::file(Path::new("inventory")),
+        };
+        let mut set = |variable: &str, value: Value| {
+            let place = place.clone();
+            vars.insert(variable.to_owned(), Var { value, place });
+        };
+        if host.is_none() && LOCALHOST.contains(&name) {
+            set("ansible_connection", text("local"));
+        }
+        let address = name.parse::<std::net::IpAddr>().is_ok();
+        let short = if address {
+            name
+        } else {
+            name.split('.').next().unwrap_or(name)
+        };
+        set("inventory_hostname", text(name));
+        set("inventory_hostname_short", text(short));
+        let groups = self.groups_of(name).iter().map(|name| text(name)).collect();
+        set("group_names", Value::List(Arc::new(RwLock::new(groups))));
+    }
+
+    /// Adds a host (`add_host`), or changes the variables of one that exists. It is below `all` at once.
+    pub fn add_host(&mut self, name: &str, vars: IndexMap<String, Value>) -> Result<(), Fault> {
+        let place = Place::file(Path::new("add_host"));
+        if !self.has_host(name) {
+            self.graph.add_host(name, "all", &place);
+        }
+        if let Some(host) = self.graph.hosts.get_mut(name) {
+            for (variable, value) in vars {
+                let place = place.clone();
+                host.vars.insert(variable, Var { value, place });
+            }
+        }
+        self.changed()
+    }
+
+    /// Adds a group (`group_by`); nothing happens when it exists. Its `group_vars` are read.
+    pub fn add_group(&mut self, name: &str) -> Result<(), Fault> {
+        self.graph.add_group(name);
+        self.changed()
+    }
+
+    /// Puts a host that exists into a group, which is made if need be. True: it wasn't in it before.
+    pub fn add_to_group(&mut self, group: &str, host: &str) -> Result<bool, Fault> {
+        let Some(place) = self.host_place(host).cloned() else {
+            return Err(Fault::new(format!("host `{host}` isn't in the inventory")));
+        };
+        self.graph.add_group(group);
+        let known = |graph: &Graph| {
+            let group = graph.groups.get(group);
+            group.is_some_and(|group| group.hosts.contains(host))
+        };
+        let before = known(&self.graph);
+        self.graph.add_host(host, group, &place);
+        self.changed()?;
+        Ok(!before)
+    }
+
+    /// Makes a group the child of another one; both are made if need be.
+    pub fn add_child(&mut self, parent: &str, child: &str) -> Result<(), Fault> {
+        self.graph.add_group(parent);
+        self.graph.add_group(child);
+        let place = Place::file(Path::new("group_by"));
+        self.graph.add_child(parent, child, &place)?;
+        self.changed()
+    }
+
+    fn changed(&mut self) -> Result<(), Fault> {
+        self.graph.reconcile();
+        self.refresh()
+    }
+
+    /// What `ansible-inventory --list` prints: groups with their hosts and children, and all variables of each host.
     pub fn to_list_json(&self) -> serde_json::Value {
-        serde_json::Value::Null
+        output::list(self)
     }
 
-    /// What `ansible-inventory --graph` prints, from a group downwards.
-    pub fn graph(&self, _group: &str) -> Result<String, Fault> {
-        Ok(String::new())
+    /// What `ansible-inventory --graph` prints, from a group downwards. The fault: no such group.
+    pub fn graph(&self, group: &str) -> Result<String, Fault> {
+        output::graph(self, group)
+    }
+}
+
+fn add(vars: &mut Vars, more: Option<&Vars>) {
+    for (name, var) in more.into_iter().flatten() {
+        vars.insert(name.clone(), var.clone());
     }
 }

@@ -1,12 +1,15 @@
 //! YAML as Ansible reads it: PyYAML's SafeLoader typing (YAML 1.1), merge keys, aliases and tags, with the place of
 //! every key and value. Writing it back is byte for byte what PyYAML writes.
 
+mod astral;
 mod compose;
+mod emit;
 mod json;
 mod node;
 mod resolve;
 mod syntax;
 
+pub use emit::{Style, dump, to_nice_yaml, to_yaml};
 pub use node::{Kind, Node};
 
 use super::place::{Fault, Place};

@@ -1,10 +1,12 @@
 //! A tree of what was written, with places.
 
 use crate::content::place::{Fault, Place};
-use crate::content::value::Value;
+use crate::content::value::{Key, Text, Value};
+use indexmap::IndexMap;
 use num_bigint::BigInt;
+use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 /// One value that a person wrote. Cloning is cheap: containers are shared, and an alias is the very node of its anchor.
 #[derive(Clone, Debug)]
@@ -39,6 +41,9 @@ impl Node {
     pub const UNSAFE: &'static str = "!unsafe";
     /// Tag of dates and times, whose text is kept as it was written.
     pub const TIMESTAMP: &'static str = "tag:yaml.org,2002:timestamp";
+
+    /// Tag of a list that is a Python tuple; only INI inventories give such.
+    pub const TUPLE: &'static str = "tag:yaml.org,2002:python/tuple";
 
     /// Null, at the whole of a file.
     pub fn null(file: &Path) -> Self {
@@ -116,6 +121,77 @@ impl Node {
     /// The value for templates. Text is trusted (may be templated) unless it is tagged `!unsafe`; a node that was
     /// aliased becomes one shared container, as in Python. `!vault` is a fault until vaults are supported.
     pub fn value(&self) -> Result<Value, Fault> {
-        Err(Fault::new("values can't be converted yet").at(&self.place))
+        Conversion::default().value(self, true)
+    }
+}
+
+/// Containers that were converted already, by address: aliases stay shared.
+#[derive(Default)]
+struct Conversion {
+    done: HashMap<(usize, bool), Value>,
+}
+
+impl Conversion {
+    fn value(&mut self, node: &Node, trusted: bool) -> Result<Value, Fault> {
+        let trusted = trusted && node.tag.as_deref() != Some(Node::UNSAFE);
+        Ok(match &node.kind {
+            Kind::Null => Value::None,
+            Kind::Bool(value) => Value::Bool(*value),
+            Kind::Int(value) => Value::Int(*value),
+            Kind::BigInt(value) => Value::BigInt(Arc::clone(value)),
+            Kind::Float(value) => Value::Float(*value),
+            Kind::Str(_) if node.tag.as_deref() == Some(Node::VAULT) => {
+                return Err(Fault::new(
+                    "values encrypted with ansible-vault (!vault) aren't supported yet",
+                )
+                .at(&node.place)
+                .hint("write the value in plain text, or give it with --extra-vars"));
+            }
+            Kind::Str(text) => Value::Str(Text {
+                text: Arc::clone(text),
+                trusted,
+            }),
+            Kind::Seq(items) => {
+                let address = Arc::as_ptr(items).cast::<()>() as usize;
+                self.shared(address, Arc::strong_count(items), trusted, |this| {
+                    let items = items.iter().map(|item| this.value(item, trusted));
+                    let items: Vec<Value> = items.collect::<Result<_, _>>()?;
+                    Ok(match node.tag.as_deref() {
+                        Some(Node::TUPLE) => Value::Tuple(items.into()),
+                        _ => Value::List(Arc::new(RwLock::new(items))),
+                    })
+                })?
+            }
+            Kind::Map(entries) => {
+                let address = Arc::as_ptr(entries).cast::<()>() as usize;
+                self.shared(address, Arc::strong_count(entries), trusted, |this| {
+                    let mut dict = IndexMap::with_capacity(entries.len());
+                    for (key, value) in entries.iter() {
+                        let key = this.value(key, trusted)?;
+                        dict.insert(Key(key), this.value(value, trusted)?);
+                    }
+                    Ok(Value::Dict(Arc::new(RwLock::new(dict))))
+                })?
+            }
+        })
+    }
+
+    /// Converts a container once. Only one that several nodes hold can come again.
+    fn shared(
+        &mut self,
+        address: usize,
+        holders: usize,
+        trusted: bool,
+        convert: impl FnOnce(&mut Self) -> Result<Value, Fault>,
+    ) -> Result<Value, Fault> {
+        if holders == 1 {
+            return convert(self);
+        }
+        if let Some(value) = self.done.get(&(address, trusted)) {
+            return Ok(value.clone());
+        }
+        let value = convert(self)?;
+        self.done.insert((address, trusted), value.clone());
+        Ok(value)
     }
 }

@@ -1,0 +1,279 @@
+//! Reads the sources of an inventory, each as what it is, into one graph.
+
+use super::graph::{Graph, LOCALHOST, Name};
+use super::{Var, ini, tree};
+use crate::content::place::{Fault, Place};
+use crate::content::value::{Text, Value};
+use crate::content::yaml::{self, Node};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Ends of names that are skipped in a directory of inventories.
+const IGNORED_ENDS: [&str; 13] = [
+    ".pyc", ".pyo", ".swp", ".bak", "~", ".rpm", ".md", ".txt", ".rst", ".orig", ".ini", ".cfg",
+    ".retry",
+];
+
+/// Names that aren't inventories in a directory of inventories.
+const IGNORED_NAMES: [&str; 3] = ["host_vars", "group_vars", "vars_plugins"];
+
+/// The graph that is being filled, and the source that is being read.
+pub struct Reader<'a> {
+    graph: &'a mut Graph,
+    warnings: &'a mut Vec<Fault>,
+    /// `inventory_file` and `inventory_dir` of hosts that this source names first.
+    source: (Value, Value),
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(graph: &'a mut Graph, warnings: &'a mut Vec<Fault>) -> Self {
+        Self {
+            graph,
+            warnings,
+            source: (Value::None, Value::None),
+        }
+    }
+
+    /// One `-i`: a list of hosts, a directory or a file.
+    pub fn source(&mut self, source: &Path) -> Result<(), Fault> {
+        let text = source.to_string_lossy();
+        if text.contains(',') && !source.exists() {
+            self.source = (self::text(&text), Value::None);
+            return self.host_list(&text, source);
+        }
+        let path = std::path::absolute(source).unwrap_or_else(|_| source.to_path_buf());
+        self.path(&path)
+    }
+
+    fn host_list(&mut self, list: &str, source: &Path) -> Result<(), Fault> {
+        let place = Place::file(source);
+        for written in list
+            .split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+        {
+            let (name, port) = super::address::split_port(written).unwrap_or((written, None));
+            self.add_host(name, "ungrouped", port, &place)?;
+        }
+        Ok(())
+    }
+
+    fn path(&mut self, path: &Path) -> Result<(), Fault> {
+        let meta = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+        if meta.is_dir() {
+            return self.directory(path);
+        }
+        let folder = path.parent().unwrap_or(path);
+        self.source = (
+            text(&path.to_string_lossy()),
+            text(&folder.to_string_lossy()),
+        );
+        let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
+        let executable = meta.permissions().mode() & 0o111 != 0;
+        refuse_programs(path, &bytes, executable)?;
+        let content = String::from_utf8(bytes).map_err(|error| not_utf8(path, &error))?;
+        self.file(path, &content)
+    }
+
+    /// All files of a directory by name, and those of its directories.
+    fn directory(&mut self, path: &Path) -> Result<(), Fault> {
+        let entries = std::fs::read_dir(path).map_err(|error| unreadable(path, &error))?;
+        let mut names = Vec::new();
+        for entry in entries {
+            names.push(entry.map_err(|error| unreadable(path, &error))?.file_name());
+        }
+        names.sort_by(|one, other| one.as_bytes().cmp(other.as_bytes()));
+        for name in names {
+            let shown = name.to_string_lossy();
+            let ignored = shown.starts_with('.')
+                || IGNORED_NAMES.contains(&&*shown)
+                || IGNORED_ENDS.iter().any(|end| shown.ends_with(end));
+            if !ignored {
+                self.path(&path.join(&name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A file is YAML by its extension; one without is YAML when it holds a mapping, else INI; all others are INI.
+    fn file(&mut self, path: &Path, content: &str) -> Result<(), Fault> {
+        let file: Arc<Path> = Arc::from(path);
+        let extension = path
+            .extension()
+            .map(|end| end.to_string_lossy().to_lowercase());
+        match extension.as_deref() {
+            Some("yml" | "yaml" | "json") => self.yaml(content, &file),
+            Some("toml") => Err(Fault::new("TOML inventories aren't supported")
+                .at(&Place::file(path))
+                .hint("write it as YAML; `ansible-inventory --list --yaml` converts it")),
+            None if looks_like_yaml(content, &file) => self.yaml(content, &file),
+            _ => ini::read(self, content, &file),
+        }
+    }
+
+    fn yaml(&mut self, content: &str, file: &Arc<Path>) -> Result<(), Fault> {
+        let root = match yaml::parse_one(content, file, self.warnings) {
+            Ok(root) => root,
+            Err(fault) if content.trim_start().starts_with('[') => {
+                return Err(fault.hint("INI inventories have the extension .ini or none"));
+            }
+            Err(fault) => return Err(fault),
+        };
+        if root.is_null() {
+            let warning = Fault::new("this inventory is empty").at(&Place::file(file));
+            self.warnings.push(warning);
+            return Ok(());
+        }
+        tree::read(self, &root)
+    }
+
+    pub fn has_group(&self, name: &str) -> bool {
+        self.graph.groups.contains_key(name)
+    }
+
+    pub fn group_names(&self) -> Vec<Name> {
+        self.graph.groups.keys().cloned().collect()
+    }
+
+    pub fn add_group(&mut self, name: &str, place: &Place) {
+        let legal = |c: char| c.is_alphanumeric() || c == '_';
+        if !self.has_group(name)
+            && (!name.chars().all(legal) || name.starts_with(|c: char| c.is_numeric()))
+        {
+            let warning = Fault::new(format!(
+                "group `{name}` can't be written as `groups.{name}` in templates"
+            ))
+            .at(place)
+            .hint("names of groups should hold letters, digits and underscores only");
+            self.warnings.push(warning);
+        }
+        self.graph.add_group(name);
+    }
+
+    pub fn add_child(&mut self, parent: &str, child: &str, place: &Place) -> Result<(), Fault> {
+        self.graph.add_child(parent, child, place)
+    }
+
+    pub fn add_host(
+        &mut self,
+        name: &str,
+        group: &str,
+        port: Option<u32>,
+        place: &Place,
+    ) -> Result<(), Fault> {
+        let known = self.graph.hosts.contains_key(name);
+        if !known && LOCALHOST.contains(&name) {
+            let other = LOCALHOST
+                .iter()
+                .find(|other| self.graph.hosts.contains_key(**other));
+            if let Some(other) = other {
+                let warning = Fault::new(format!(
+                    "`{name}` and `{other}` both mean this machine; `{other}` is used for delegation"
+                ));
+                self.warnings.push(warning.at(place));
+            }
+        }
+        self.graph.add_host(name, group, place);
+        if known {
+            return Ok(());
+        }
+        let (file, dir) = self.source.clone();
+        self.set(name, "inventory_file", file, place);
+        self.set(name, "inventory_dir", dir, place);
+        if let Some(port) = port {
+            if !(1..=65535).contains(&port) {
+                return Err(
+                    Fault::new(format!("port {port} of host `{name}` isn't in 1..65535")).at(place),
+                );
+            }
+            self.set(name, "ansible_port", Value::Int(i64::from(port)), place);
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, host: &str, variable: &str, value: Value, place: &Place) {
+        if let Some(host) = self.graph.hosts.get_mut(host) {
+            let place = place.clone();
+            host.vars.insert(variable.to_owned(), Var { value, place });
+        }
+    }
+
+    pub fn set_host_var(&mut self, host: &str, name: &str, node: &Node) -> Result<(), Fault> {
+        self.set(host, name, node.value()?, &node.place);
+        Ok(())
+    }
+
+    pub fn set_group_var(&mut self, group: &str, name: &str, node: &Node) -> Result<(), Fault> {
+        let var = Var {
+            value: node.value()?,
+            place: node.place.clone(),
+        };
+        self.graph.set_group_var(group, name, var)
+    }
+}
+
+/// Text that the operator wrote.
+pub fn text(text: &str) -> Value {
+    Value::Str(Text {
+        text: Arc::from(text),
+        trusted: true,
+    })
+}
+
+/// True for a file without extension that holds a YAML mapping; when it is neither YAML nor INI, what its first line
+/// looks like decides which of the two reports the fault.
+fn looks_like_yaml(content: &str, file: &Arc<Path>) -> bool {
+    match yaml::parse_one(content, file, &mut Vec::new()) {
+        Ok(root) => root.as_map().is_some(),
+        Err(_) => content
+            .lines()
+            .map(str::trim)
+            .find(|line| !line.is_empty() && !line.starts_with('#'))
+            .is_some_and(|line| line == "---" || line.ends_with(':')),
+    }
+}
+
+fn refuse_programs(path: &Path, bytes: &[u8], executable: bool) -> Result<(), Fault> {
+    if !bytes.starts_with(b"#!") && !(executable && bytes.starts_with(b"\x7fELF")) {
+        return Ok(());
+    }
+    Err(Fault::new("executable inventories (scripts) aren't supported yet")
+        .at(&Place::file(path))
+        .hint(format!(
+            "write what it prints into a file: `{} --list > hosts.json` isn't an inventory itself, but `ansible-inventory -i {0} --list --yaml > hosts.yml` is",
+            path.display()
+        )))
+}
+
+pub fn unreadable(path: &Path, error: &std::io::Error) -> Fault {
+    let fault = Fault::new(format!("cannot read `{}`: {error}", path.display()));
+    match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            fault.hint("check the path; a list of hosts needs at least one comma: `-i node1,`")
+        }
+        _ => fault,
+    }
+}
+
+pub fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Fault {
+    let valid = error.utf8_error().valid_up_to();
+    let before = &error.as_bytes()[..valid];
+    let row = before.iter().filter(|byte| **byte == b'\n').count();
+    Fault::new(format!("line {} isn't UTF-8 text", row + 1))
+        .at(&Place::file(path))
+        .hint("save the file as UTF-8")
+}
+
+/// The directory whose `group_vars/` and `host_vars/` belong to a source; none for a list of hosts.
+pub fn base_dir(source: &Path) -> Option<PathBuf> {
+    if source.to_string_lossy().contains(',') && !source.exists() {
+        return None;
+    }
+    let path = std::path::absolute(source).unwrap_or_else(|_| source.to_path_buf());
+    if path.is_dir() {
+        return Some(path);
+    }
+    path.parent().map(Path::to_path_buf)
+}
