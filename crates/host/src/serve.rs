@@ -315,3 +315,6 @@ impl Server {
         self.program.remove_copy();
     }
 }
+
+#[cfg(test)]
+mod tests;

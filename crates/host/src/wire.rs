@@ -309,3 +309,156 @@ pub fn write_frame(output: &mut impl Write, frame: &Frame) -> Result<(), WireErr
     output.flush()?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn frames() -> Vec<Frame> {
+        let task = Task {
+            module: "copy".to_owned(),
+            ..Task::default()
+        };
+        vec![
+            Frame::Control(Control::Run { id: 1, task }),
+            Frame::Data(1, vec![0, 255, b'C']),
+            Frame::Control(Control::Done {
+                id: 1,
+                outcome: Outcome::changed(true).with("rc", 0),
+            }),
+            Frame::Control(Control::Refused {
+                id: 2,
+                refusal: Refusal {
+                    kind: RefusalKind::NoSudo,
+                    message: "no".to_owned(),
+                },
+            }),
+        ]
+    }
+
+    #[test]
+    fn frames_come_back_whatever_the_banner_said() {
+        let mut bytes = b"Welcome to node3!\n\0kopsrun-\n".to_vec();
+        bytes.extend_from_slice(MAGIC);
+        for frame in frames() {
+            bytes.extend(frame.encode().expect("short"));
+        }
+        let mut input = &bytes[..];
+        assert!(read_magic(&mut input).expect("it is there"));
+        for frame in frames() {
+            assert_eq!(read_frame(&mut input).expect("sound"), Some(frame));
+        }
+        assert_eq!(read_frame(&mut input).expect("sound"), None);
+        // The same one byte at a time.
+        let mut decoder = Decoder::new();
+        let mut got = Vec::new();
+        for byte in &bytes {
+            decoder.push(&[*byte]);
+            got.extend(decoder.next_frame().expect("sound"));
+        }
+        assert_eq!(got, frames());
+    }
+
+    #[test]
+    fn kinds_of_refusals_have_stable_names() {
+        let text = serde_json::to_string(&RefusalKind::SudoPasswordWrong).expect("plain");
+        assert_eq!(text, "\"sudo_password_wrong\"");
+    }
+
+    #[test]
+    fn lines_are_added_where_they_arrive() {
+        let outcome = Outcome::ok().with("stdout", "a\nb");
+        let sent = Frame::Control(Control::Done { id: 1, outcome })
+            .encode()
+            .expect("short");
+        assert!(!String::from_utf8_lossy(&sent).contains("stdout_lines"));
+        let Ok(Some(Frame::Control(Control::Done { outcome, .. }))) = read_frame(&mut &sent[..])
+        else {
+            panic!("it was sent")
+        };
+        assert_eq!(outcome.data["stdout_lines"], serde_json::json!(["a", "b"]));
+    }
+
+    #[test]
+    fn what_is_too_long_is_refused_on_both_sides() {
+        assert!(matches!(
+            Frame::Data(1, vec![0; MAX_DATA + 1]).encode(),
+            Err(WireError::TooLong(_))
+        ));
+        for (kind, length) in [
+            (CONTROL, MAX_FRAME as u32 + 1),
+            (DATA, MAX_DATA as u32 + 9),
+            (CONTROL, u32::MAX),
+        ] {
+            let mut bytes = vec![kind];
+            bytes.extend(length.to_be_bytes());
+            assert!(matches!(
+                read_frame(&mut &bytes[..]),
+                Err(WireError::TooLong(_))
+            ));
+        }
+        let mut noise = Decoder::new();
+        noise.push(&vec![b'x'; MAX_NOISE + 2 * MAGIC.len()]);
+        assert!(matches!(noise.next_frame(), Err(WireError::NoMagic(_))));
+        assert!(read_magic(&mut io::repeat(b'x')).is_err());
+    }
+
+    #[test]
+    fn a_long_length_without_its_body_allocates_nothing() {
+        let mut bytes = vec![CONTROL];
+        bytes.extend((MAX_FRAME as u32).to_be_bytes());
+        bytes.extend_from_slice(b"{}");
+        assert!(matches!(read_frame(&mut &bytes[..]), Err(WireError::Io(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn data_round_trips(id: u64, data in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let frame = Frame::Data(id, data);
+            let bytes = frame.encode().expect("short");
+            prop_assert_eq!(read_frame(&mut &bytes[..]).expect("sound"), Some(frame));
+        }
+
+        #[test]
+        fn any_text_round_trips(id: u64, text: String, module: String) {
+            let mut task = Task { module, ..Task::default() };
+            task.args.insert(text.clone(), text.into());
+            let frame = Frame::Control(Control::Run { id, task });
+            let bytes = frame.encode().expect("short");
+            prop_assert_eq!(read_frame(&mut &bytes[..]).expect("sound"), Some(frame));
+        }
+
+        #[test]
+        fn hostile_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), kind in prop_oneof![Just(CONTROL), Just(DATA), any::<u8>()]) {
+            let mut stream = MAGIC.to_vec();
+            stream.push(kind);
+            stream.extend([0, 0, 0]);
+            stream.extend(&bytes);
+            let mut input = &stream[..];
+            prop_assert!(read_magic(&mut input).expect("there"));
+            while let Ok(Some(_)) = read_frame(&mut input) {}
+            let mut decoder = Decoder::new();
+            decoder.push(&stream);
+            while let Ok(Some(_)) = decoder.next_frame() {}
+        }
+
+        #[test]
+        fn both_readers_agree(bytes in proptest::collection::vec(any::<u8>(), 0..100), cut in 0usize..100) {
+            let mut stream = bytes.clone();
+            stream.extend(MAGIC);
+            stream.extend(Frame::Data(7, bytes).encode().expect("short"));
+            let cut = cut.min(stream.len());
+            let mut decoder = Decoder::new();
+            decoder.push(&stream[..cut]);
+            let mut got = decoder.next_frame().expect("sound");
+            decoder.push(&stream[cut..]);
+            if got.is_none() {
+                got = decoder.next_frame().expect("sound");
+            }
+            let mut input = &stream[..];
+            prop_assert!(read_magic(&mut input).expect("there"));
+            prop_assert_eq!(read_frame(&mut input).expect("sound"), got);
+        }
+    }
+}
