@@ -1,7 +1,15 @@
 //! The modules, one file each. A new one is a file here and a line in [`TABLE`].
 
+mod apt;
 mod command;
+mod group;
 mod ping;
+mod raw;
+mod slurp;
+mod stat;
+mod systemd;
+mod user;
+mod wait_for;
 
 use crate::{Context, Failure, Outcome, Spec, Task, normalise};
 use serde::de::DeserializeOwned;
@@ -34,9 +42,19 @@ impl<M: Module> Of<M> {
 
 /// All modules, by name.
 pub(crate) static TABLE: &[Entry] = &[
+    Of::<apt::Apt>::ENTRY,
+    Of::<apt::Package>::ENTRY,
     Of::<command::Command>::ENTRY,
     Of::<command::Shell>::ENTRY,
+    Of::<group::Group>::ENTRY,
     Of::<ping::Ping>::ENTRY,
+    Of::<raw::Raw>::ENTRY,
+    Of::<slurp::Slurp>::ENTRY,
+    Of::<stat::Stat>::ENTRY,
+    Of::<systemd::Service>::ENTRY,
+    Of::<systemd::Systemd>::ENTRY,
+    Of::<user::User>::ENTRY,
+    Of::<wait_for::WaitFor>::ENTRY,
 ];
 
 fn start<M: Module>(args: Map<String, Value>, cx: &Context) -> Result<Outcome, Failure> {

@@ -1,0 +1,263 @@
+//! `stat`: what a path is.
+
+use crate::{Arg, Context, Failure, Kind, Module, Outcome, Spec, files, users};
+use rustix::fs::{Access, IFlags, access};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use sha2::Digest;
+use std::fs::{self, File, Metadata};
+use std::io::Read;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+
+#[derive(Deserialize)]
+pub struct Stat {
+    path: String,
+    follow: bool,
+    get_checksum: bool,
+    checksum_algorithm: String,
+    get_mime: bool,
+    get_attributes: bool,
+}
+
+impl Module for Stat {
+    const SPEC: Spec = Spec::new(
+        "stat",
+        "Tells what a path is: kind, owner, mode, times, checksum.",
+        &[
+            Arg::new("path", Kind::Path, "The path.")
+                .aliases(&["dest", "name"])
+                .required(),
+            Arg::new("follow", Kind::Bool, "Of what a symbolic link leads to.").default("no"),
+            Arg::new("get_checksum", Kind::Bool, "With the checksum of a file.").default("yes"),
+            Arg::new("checksum_algorithm", Kind::Str, "Which checksum.")
+                .aliases(&["checksum", "checksum_algo"])
+                .choices(&["sha1", "sha224", "sha256", "sha384", "sha512"])
+                .default("sha1"),
+            Arg::new(
+                "get_mime",
+                Kind::Bool,
+                "With the kind of content (always unknown: nothing is started for it).",
+            )
+            .aliases(&["mime", "mime_type", "mime-type"])
+            .default("yes"),
+            Arg::new(
+                "get_attributes",
+                Kind::Bool,
+                "With the flags that chattr sets.",
+            )
+            .aliases(&["attr", "attributes"])
+            .default("yes"),
+        ],
+    );
+
+    fn run(self, cx: &Context) -> Result<Outcome, Failure> {
+        let path = cx.expand(&self.path);
+        let found = if self.follow {
+            fs::metadata(&path)
+        } else {
+            fs::symlink_metadata(&path)
+        };
+        let meta = match found {
+            Ok(meta) => meta,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+                ) =>
+            {
+                return Ok(Outcome::ok().with("stat", json!({"exists": false})));
+            }
+            Err(error) => return Err(Failure::io("cannot stat", &path, &error)),
+        };
+        let mut stat = describe(&path, &meta);
+        if meta.is_symlink() {
+            add_link(&path, &mut stat)?;
+        }
+        if self.get_checksum && meta.is_file() && access(&path, Access::READ_OK).is_ok() {
+            let sum = checksum(&path, &self.checksum_algorithm)
+                .map_err(|error| Failure::io("cannot read", &path, &error))?;
+            stat.insert("checksum".to_owned(), sum.into());
+        }
+        if self.get_mime {
+            stat.insert("mimetype".to_owned(), "unknown".into());
+            stat.insert("charset".to_owned(), "unknown".into());
+        }
+        if self.get_attributes && (meta.is_file() || meta.is_dir()) {
+            add_flags(&path, &mut stat);
+        }
+        Ok(Outcome::ok().with("stat", stat))
+    }
+}
+
+fn describe(path: &Path, meta: &Metadata) -> Map<String, Value> {
+    let kind = meta.file_type();
+    let mode = meta.mode();
+    let bit = |bit: u32| mode & bit != 0;
+    let time = |seconds: i64, nanos: i64| seconds as f64 + nanos as f64 / 1e9;
+    let may = |access_kind| access(path, access_kind).is_ok();
+    let mut stat = Map::new();
+    let mut add = |key: &str, value: Value| {
+        stat.insert(key.to_owned(), value);
+    };
+    add("exists", true.into());
+    add("path", path.to_string_lossy().into());
+    add("mode", format!("{:04o}", mode & 0o7777).into());
+    add("isdir", kind.is_dir().into());
+    add("ischr", kind.is_char_device().into());
+    add("isblk", kind.is_block_device().into());
+    add("isreg", kind.is_file().into());
+    add("isfifo", kind.is_fifo().into());
+    add("islnk", kind.is_symlink().into());
+    add("issock", kind.is_socket().into());
+    add("uid", meta.uid().into());
+    add("gid", meta.gid().into());
+    add("size", meta.size().into());
+    add("inode", meta.ino().into());
+    add("dev", meta.dev().into());
+    add("nlink", meta.nlink().into());
+    add("atime", time(meta.atime(), meta.atime_nsec()).into());
+    add("mtime", time(meta.mtime(), meta.mtime_nsec()).into());
+    add("ctime", time(meta.ctime(), meta.ctime_nsec()).into());
+    for (name, mask) in [
+        ("rusr", 0o400),
+        ("wusr", 0o200),
+        ("xusr", 0o100),
+        ("rgrp", 0o040),
+        ("wgrp", 0o020),
+        ("xgrp", 0o010),
+        ("roth", 0o004),
+        ("woth", 0o002),
+        ("xoth", 0o001),
+        ("isuid", 0o4000),
+        ("isgid", 0o2000),
+    ] {
+        add(name, bit(mask).into());
+    }
+    add("blocks", meta.blocks().into());
+    add("block_size", meta.blksize().into());
+    add("device_type", meta.rdev().into());
+    add("readable", may(Access::READ_OK).into());
+    add("writeable", may(Access::WRITE_OK).into());
+    add("executable", may(Access::EXEC_OK).into());
+    if let Some(user) = users::user_by_id(meta.uid()) {
+        add("pw_name", user.name.into());
+    }
+    if let Some(group) = users::group_by_id(meta.gid()) {
+        add("gr_name", group.name.into());
+    }
+    stat
+}
+
+fn add_link(path: &Path, stat: &mut Map<String, Value>) -> Result<(), Failure> {
+    let target =
+        fs::read_link(path).map_err(|error| Failure::io("cannot read the link", path, &error))?;
+    let full = fs::canonicalize(path)
+        .unwrap_or_else(|_| path.parent().unwrap_or(Path::new("/")).join(&target));
+    stat.insert("lnk_target".to_owned(), target.to_string_lossy().into());
+    stat.insert("lnk_source".to_owned(), full.to_string_lossy().into());
+    Ok(())
+}
+
+/// Names and letters of `lsattr`.
+const FLAGS: &[(IFlags, char, &str)] = &[
+    (IFlags::IMMUTABLE, 'i', "immutable"),
+    (IFlags::APPEND, 'a', "append"),
+    (IFlags::NODUMP, 'd', "nodump"),
+    (IFlags::NOATIME, 'A', "noatime"),
+    (IFlags::COMPRESSED, 'c', "compressed"),
+    (IFlags::NOCOW, 'C', "nocow"),
+    (IFlags::JOURNALING, 'j', "journal-data"),
+    (IFlags::SYNC, 'S', "synchronous"),
+];
+
+fn add_flags(path: &Path, stat: &mut Map<String, Value>) {
+    const EXTENTS: u32 = 0x0008_0000;
+    let Some(flags) = File::open(path)
+        .ok()
+        .and_then(|file| rustix::fs::ioctl_getflags(&file).ok())
+    else {
+        return;
+    };
+    let mut letters = String::new();
+    let mut names = Vec::new();
+    for (_, letter, name) in FLAGS.iter().filter(|(flag, ..)| flags.contains(*flag)) {
+        letters.push(*letter);
+        names.push(*name);
+    }
+    if flags.bits() & EXTENTS != 0 {
+        letters.push('e');
+        names.push("extents");
+    }
+    stat.insert("attr_flags".to_owned(), letters.into());
+    stat.insert("attributes".to_owned(), names.into());
+}
+
+fn checksum(path: &Path, algorithm: &str) -> std::io::Result<String> {
+    match algorithm {
+        "sha224" => digest::<sha2::Sha224>(path),
+        "sha256" => digest::<sha2::Sha256>(path),
+        "sha384" => digest::<sha2::Sha384>(path),
+        "sha512" => digest::<sha2::Sha512>(path),
+        _ => files::sha1(path),
+    }
+}
+
+fn digest<D: Digest>(path: &Path) -> std::io::Result<String> {
+    let mut hasher = D::new();
+    let mut file = File::open(path)?;
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(files::hex(&hasher.finalize())),
+            count => hasher.update(&buffer[..count]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::modules::test::run;
+    use serde_json::json;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_file_is_described() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("a");
+        std::fs::write(&file, "hello\n").expect("written");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).expect("set");
+        let stat = run("stat", json!({"path": file})).data["stat"].clone();
+        assert_eq!(stat["mode"], "0640");
+        assert_eq!(stat["checksum"], "f572d396fae9206628714fb2ce00f72e94f2258f");
+        assert_eq!(
+            (&stat["isreg"], &stat["rgrp"], &stat["wgrp"], &stat["size"]),
+            (&json!(true), &json!(true), &json!(false), &json!(6))
+        );
+        let stat = run("stat", json!({"name": file, "checksum": "sha256"})).data["stat"].clone();
+        assert_eq!(
+            stat["checksum"],
+            "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03"
+        );
+        let stat = run("stat", json!({"path": file, "get_checksum": "no"})).data["stat"].clone();
+        assert!(stat.get("checksum").is_none());
+    }
+
+    #[test]
+    fn links_are_themselves_unless_followed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let link = dir.path().join("l");
+        std::os::unix::fs::symlink("a", &link).expect("a link");
+        let stat = run("stat", json!({"path": link})).data["stat"].clone();
+        assert_eq!(
+            (&stat["islnk"], &stat["lnk_target"]),
+            (&json!(true), &json!("a"))
+        );
+        let stat = run("stat", json!({"path": link, "follow": true})).data["stat"].clone();
+        assert_eq!(stat["exists"], false);
+        assert_eq!(
+            run("stat", json!({"path": "/etc/passwd/x"})).data["stat"]["exists"],
+            false
+        );
+    }
+}

@@ -1,0 +1,348 @@
+//! `user`: users of the host.
+
+use crate::{Arg, Context, Failure, Kind, Module, Outcome, Spec, users};
+use serde::Deserialize;
+use std::collections::BTreeSet;
+use std::fs;
+
+#[derive(Deserialize)]
+pub struct User {
+    name: String,
+    state: String,
+    uid: Option<u32>,
+    non_unique: bool,
+    group: Option<String>,
+    groups: Option<Vec<String>>,
+    append: bool,
+    comment: Option<String>,
+    home: Option<String>,
+    create_home: bool,
+    move_home: bool,
+    shell: Option<String>,
+    skeleton: Option<String>,
+    system: bool,
+    password: Option<String>,
+    update_password: String,
+    password_lock: Option<bool>,
+    remove: bool,
+    force: bool,
+}
+
+impl Module for User {
+    const SPEC: Spec = Spec::new(
+        "user",
+        "Adds, changes and removes users.",
+        &[
+            Arg::new("name", Kind::Str, "The user.")
+                .aliases(&["user"])
+                .required(),
+            Arg::new("state", Kind::Str, "There or not.")
+                .choices(&["present", "absent"])
+                .default("present"),
+            Arg::new("uid", Kind::Int, "The number."),
+            Arg::new(
+                "non_unique",
+                Kind::Bool,
+                "The number may be another user's too.",
+            )
+            .default("no"),
+            Arg::new("group", Kind::Str, "The primary group, which exists."),
+            Arg::new(
+                "groups",
+                Kind::List,
+                "The other groups; an empty list for none.",
+            ),
+            Arg::new("append", Kind::Bool, "Keep groups that aren't listed.").default("no"),
+            Arg::new("comment", Kind::Str, "The full name."),
+            Arg::new("home", Kind::Path, "The home directory."),
+            Arg::new(
+                "create_home",
+                Kind::Bool,
+                "Make the home directory of a new user.",
+            )
+            .aliases(&["createhome"])
+            .default("yes"),
+            Arg::new(
+                "move_home",
+                Kind::Bool,
+                "Move the home directory when it changes.",
+            )
+            .default("no"),
+            Arg::new("shell", Kind::Path, "The login shell."),
+            Arg::new(
+                "skeleton",
+                Kind::Path,
+                "What a new home directory starts with.",
+            ),
+            Arg::new(
+                "system",
+                Kind::Bool,
+                "With a number for system users, when it is new.",
+            )
+            .default("no"),
+            Arg::new("password", Kind::Str, "The hash of the password."),
+            Arg::new("update_password", Kind::Str, "When to set the password.")
+                .choices(&["always", "on_create"])
+                .default("always"),
+            Arg::new("password_lock", Kind::Bool, "No login by password."),
+            Arg::new(
+                "remove",
+                Kind::Bool,
+                "With state absent: also home directory and mail.",
+            )
+            .default("no"),
+            Arg::new(
+                "force",
+                Kind::Bool,
+                "With state absent: even when logged in.",
+            )
+            .default("no"),
+        ],
+    );
+
+    fn run(self, cx: &Context) -> Result<Outcome, Failure> {
+        let old = users::user_by_name(&self.name);
+        let changed = match (&old, self.state.as_str()) {
+            (None, "absent") => false,
+            (Some(_), "absent") => self.delete(cx)?,
+            (None, _) => self.add(cx)?,
+            (Some(old), _) => self.modify(cx, old)?,
+        };
+        Ok(self.outcome(changed))
+    }
+}
+
+impl User {
+    fn add(&self, cx: &Context) -> Result<bool, Failure> {
+        let mut arguments = Vec::new();
+        let mut option = |name: &str, value: &Option<String>| {
+            if let Some(value) = value {
+                arguments.extend([name.to_owned(), value.clone()]);
+            }
+        };
+        option("--uid", &self.uid.map(|uid| uid.to_string()));
+        option("--gid", &self.group);
+        option(
+            "--groups",
+            &self.groups.as_ref().map(|groups| groups.join(",")),
+        );
+        option("--comment", &self.comment);
+        option("--home-dir", &self.home);
+        option("--shell", &self.shell);
+        if self.create_home {
+            option("--skel", &self.skeleton);
+        }
+        arguments.push(
+            if self.create_home {
+                "--create-home"
+            } else {
+                "--no-create-home"
+            }
+            .to_owned(),
+        );
+        if self.group.is_none() && users::group_by_name(&self.name).is_some() {
+            // useradd refuses to make a group that is there already.
+            arguments.extend(["--gid".to_owned(), self.name.clone()]);
+        }
+        if self.system {
+            arguments.push("--system".to_owned());
+        }
+        if self.uid.is_some() && self.non_unique {
+            arguments.push("--non-unique".to_owned());
+        }
+        self.call(cx, "useradd", arguments)?;
+        if let Some(password) = &self.password {
+            self.set_password(cx, password)?;
+        }
+        if self.password_lock == Some(true) {
+            self.call(cx, "usermod", vec!["--lock".to_owned()])?;
+        }
+        Ok(true)
+    }
+
+    fn modify(&self, cx: &Context, old: &users::User) -> Result<bool, Failure> {
+        let mut arguments = Vec::new();
+        let mut option = |name: &str, wanted: Option<String>, is: &str| {
+            if let Some(wanted) = wanted.filter(|wanted| wanted != is) {
+                arguments.extend([name.to_owned(), wanted]);
+            }
+        };
+        option(
+            "--uid",
+            self.uid.map(|uid| uid.to_string()),
+            &old.uid.to_string(),
+        );
+        option("--comment", self.comment.clone(), &old.gecos);
+        option("--shell", self.shell.clone(), &old.shell);
+        option("--home", self.home.clone(), &old.home);
+        if let Some(group) = &self.group {
+            let gid = users::gid_of(group)
+                .ok_or_else(|| Failure::new(format!("Group {group} does not exist")))?;
+            option("--gid", Some(gid.to_string()), &old.gid.to_string());
+        }
+        if arguments.iter().any(|argument| argument == "--home") && self.move_home {
+            arguments.push("--move-home".to_owned());
+        }
+        if arguments.iter().any(|argument| argument == "--uid") && self.non_unique {
+            arguments.push("--non-unique".to_owned());
+        }
+        arguments.extend(self.group_change(old)?);
+        let hash = password_hash(&self.name);
+        let locked = hash.as_ref().map(|hash| hash.starts_with('!'));
+        match (self.password_lock, locked) {
+            (Some(true), Some(false)) => arguments.push("--lock".to_owned()),
+            (Some(false), Some(true)) => arguments.push("--unlock".to_owned()),
+            _ => {}
+        }
+        let mut changed = !arguments.is_empty();
+        if changed {
+            self.call(cx, "usermod", arguments)?;
+        }
+        if let Some(password) = self
+            .password
+            .as_ref()
+            .filter(|_| self.update_password == "always")
+        {
+            if hash.as_deref().map(|hash| hash.trim_start_matches('!'))
+                != Some(password.trim_start_matches('!'))
+            {
+                self.set_password(cx, password)?;
+                changed = true;
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Options for usermod when the other groups aren't those that are asked for.
+    fn group_change(&self, old: &users::User) -> Result<Vec<String>, Failure> {
+        let Some(groups) = &self.groups else {
+            return Ok(Vec::new());
+        };
+        let mut wanted = BTreeSet::new();
+        for group in groups.iter().filter(|group| !group.is_empty()) {
+            let group = users::group_by_name(group)
+                .or_else(|| users::group_by_id(group.parse().ok()?))
+                .ok_or_else(|| Failure::new(format!("Group {group} does not exist")))?;
+            // The primary group needs no entry.
+            if group.gid != old.gid {
+                wanted.insert(group.name);
+            }
+        }
+        let is: BTreeSet<String> = users::groups_with(&self.name)
+            .into_iter()
+            .map(|group| group.name)
+            .collect();
+        let same = if self.append {
+            wanted.is_subset(&is)
+        } else {
+            wanted == is
+        };
+        if same {
+            return Ok(Vec::new());
+        }
+        let list = wanted.into_iter().collect::<Vec<_>>().join(",");
+        let mut options = vec!["--groups".to_owned(), list];
+        if self.append {
+            options.insert(0, "--append".to_owned());
+        }
+        Ok(options)
+    }
+
+    fn delete(&self, cx: &Context) -> Result<bool, Failure> {
+        let mut arguments = Vec::new();
+        if self.force {
+            arguments.push("--force".to_owned());
+        }
+        if self.remove {
+            arguments.push("--remove".to_owned());
+        }
+        self.call(cx, "userdel", arguments)?;
+        Ok(true)
+    }
+
+    /// By standard input: arguments are visible to everybody.
+    fn set_password(&self, cx: &Context, hash: &str) -> Result<(), Failure> {
+        if hash.contains('\n') || hash.contains(':') {
+            return Err(Failure::new(
+                "password must be one hash, without colons and line breaks",
+            ));
+        }
+        if !cx.check() {
+            cx.process("chpasswd")
+                .arg("--encrypted")
+                .stdin(format!("{}:{hash}\n", self.name).into_bytes())
+                .system()
+                .run()?
+                .check("cannot set the password")?;
+        }
+        Ok(())
+    }
+
+    fn call(&self, cx: &Context, program: &str, mut arguments: Vec<String>) -> Result<(), Failure> {
+        arguments.extend(["--".to_owned(), self.name.clone()]);
+        if !cx.check() {
+            cx.process(program)
+                .args(&arguments)
+                .system()
+                .run()?
+                .check(&format!("{program} {}", self.name))?;
+        }
+        Ok(())
+    }
+
+    fn outcome(&self, changed: bool) -> Outcome {
+        let outcome = Outcome::changed(changed)
+            .with("name", self.name.clone())
+            .with("state", self.state.clone());
+        match users::user_by_name(&self.name) {
+            Some(user) => outcome
+                .with("uid", user.uid)
+                .with("group", user.gid)
+                .with("comment", user.gecos)
+                .with("home", user.home)
+                .with("shell", user.shell),
+            None => outcome,
+        }
+    }
+}
+
+/// The hash in /etc/shadow, when this process may read it.
+fn password_hash(user: &str) -> Option<String> {
+    let shadow = fs::read_to_string("/etc/shadow").ok()?;
+    shadow.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next()? == user).then(|| fields.next().unwrap_or_default().to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::modules::test::check;
+    use serde_json::json;
+
+    #[test]
+    fn what_would_change_is_told_without_changing_it() {
+        let root = |more: serde_json::Value| {
+            let mut args = json!({"name": "root"});
+            args.as_object_mut()
+                .expect("a dictionary")
+                .extend(more.as_object().expect("a dictionary").clone());
+            check("user", args)
+        };
+        assert!(!root(json!({})).changed);
+        assert!(!root(json!({"uid": 0, "group": "root", "home": "/root", "groups": []})).changed);
+        assert!(root(json!({"shell": "/bin/no-such"})).changed);
+        assert!(!root(json!({"groups": "root", "append": true})).changed);
+        assert!(root(json!({"groups": "daemon"})).changed);
+        assert!(root(json!({"state": "absent"})).changed);
+        assert!(root(json!({"group": "kopsrun-no-such"})).failed);
+        assert!(check("user", json!({"name": "kopsrun-no-such"})).changed);
+        assert!(
+            !check(
+                "user",
+                json!({"name": "kopsrun-no-such", "state": "absent"})
+            )
+            .changed
+        );
+    }
+}
