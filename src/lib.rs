@@ -3,6 +3,7 @@
 //! The map of the rooms, who may call whom and the flow of one command are in ARCHITECTURE.md.
 
 pub mod agent_program;
+pub mod backup;
 pub mod cli;
 pub mod cluster;
 pub mod content;

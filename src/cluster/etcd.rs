@@ -9,6 +9,7 @@ use futures::future::{join_all, select_ok};
 use hyper_util::rt::TokioIo;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -40,6 +41,8 @@ pub struct Etcd {
     pub closed: Vec<(String, String)>,
     /// Open connections by client URL.
     clients: Mutex<HashMap<String, Client>>,
+    /// The gate that answered last; the next call begins there.
+    last_good: AtomicUsize,
 }
 
 impl Etcd {
@@ -68,6 +71,7 @@ impl Etcd {
             gates,
             closed,
             clients: Mutex::default(),
+            last_good: AtomicUsize::new(0),
         })
     }
 
@@ -127,7 +131,9 @@ impl Etcd {
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
         let mut last = None;
-        for gate in &self.gates {
+        let first = self.last_good.load(Ordering::Relaxed);
+        let order = (0..self.gates.len()).map(|i| (first + i) % self.gates.len());
+        for (index, gate) in order.map(|i| (i, &self.gates[i])) {
             let urls = gate.settings.client_urls();
             let result = match self.client(&urls).await {
                 Ok(client) => match timeout(limit, call(client)).await {
@@ -137,7 +143,10 @@ impl Etcd {
                 Err(error) => Err(error),
             };
             match result {
-                Ok(value) => return Ok(value),
+                Ok(value) => {
+                    self.last_good.store(index, Ordering::Relaxed);
+                    return Ok(value);
+                }
                 Err(error) if error.definite() => return Err(error),
                 Err(error) => {
                     self.forget(&urls).await;
@@ -301,6 +310,16 @@ impl Etcd {
         })
         .await
         .map(drop)
+    }
+
+    /// A key as one member has it, read through the majority: proof that this member serves the data.
+    pub async fn get_from(&self, member: &Member, key: &str) -> Result<Option<Vec<u8>>, EtcdError> {
+        let mut client = self.client(&member.client_urls).await?;
+        let response = timeout(CALL, client.get(key, None))
+            .await
+            .map_err(|_| EtcdError::timeout("read a key", CALL))?
+            .map_err(|e| EtcdError::call("read a key", e))?;
+        Ok(response.kvs().first().map(|kv| kv.value().to_vec()))
     }
 
     /// The revision that a majority has reached.

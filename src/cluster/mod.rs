@@ -5,6 +5,7 @@ mod change;
 pub mod door;
 mod error;
 mod etcd;
+mod hand;
 pub mod identity;
 mod lease;
 mod member;
@@ -13,5 +14,6 @@ pub mod wal;
 
 pub use error::EtcdError;
 pub use etcd::{Etcd, Gate, HEALTH};
+pub use hand::{Hand, HandError};
 pub use lease::{LeaseError, Leased, holder};
 pub use member::{Health, Member, Seen, Status, View};

@@ -239,6 +239,11 @@ impl Run {
         &self.dir
     }
 
+    /// Keep a file with the run, complete and on the disk when this returns.
+    pub fn keep(&self, name: &str, content: &[u8]) -> io::Result<()> {
+        write_whole(&self.dir.join(name), content)
+    }
+
     fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -2,3 +2,4 @@
 
 pub mod engine;
 pub mod replace_node;
+pub mod site;

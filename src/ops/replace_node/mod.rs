@@ -1,6 +1,8 @@
 //! Replace the etcd member of one node.
 
+mod environment;
 mod facts;
+mod machine;
 mod plan;
 
 pub use facts::{Branch, Certificates, Data, Facts, Intent, Machine, Place};

@@ -369,9 +369,7 @@ fn lay_out(
     let order: &[Action] = match branch {
         Branch::RemoveFirst => &[
             ConfirmHostKey,
-            Fence,
-            Certify,
-            Prepare,
+            Fence, Prepare, Certify,
             Remove,
             AddLearner,
             Start,
@@ -381,9 +379,7 @@ fn lay_out(
         ],
         Branch::LearnerFirst => &[
             ConfirmHostKey,
-            Fence,
-            Certify,
-            Prepare,
+            Fence, Prepare, Certify,
             AddLearner,
             Start,
             CatchUp,
@@ -397,9 +393,7 @@ fn lay_out(
             ConfirmHostKey,
             MoveLeader,
             Remove,
-            Fence,
-            Certify,
-            Prepare,
+            Fence, Prepare, Certify,
             AddLearner,
             Start,
             CatchUp,

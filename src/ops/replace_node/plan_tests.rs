@@ -100,7 +100,7 @@ fn a_dead_member_goes_first_and_comes_back_as_a_learner() {
     assert_eq!(
         actions(&plan),
         [
-            Fence, Certify, Prepare, Remove, AddLearner, Start, CatchUp, Promote, Verify
+            Fence, Prepare, Certify, Remove, AddLearner, Start, CatchUp, Promote, Verify
         ]
     );
     let bears: Vec<(usize, usize, i64)> = plan
@@ -184,7 +184,7 @@ fn another_machine_joins_before_the_healthy_one_leaves() {
     assert_eq!(
         actions(&plan),
         [
-            Fence, Certify, Prepare, AddLearner, Start, CatchUp, Promote, Remove, Retire, Verify
+            Fence, Prepare, Certify, AddLearner, Start, CatchUp, Promote, Remove, Retire, Verify
         ]
     );
     assert_eq!(plan.steps.iter().map(|s| s.after.tolerance).min(), Some(1));
@@ -280,7 +280,7 @@ fn interrupted_runs_go_on_where_they_stopped() {
     assert_eq!(
         actions(&plan_of(&gone)),
         [
-            Fence, Certify, Prepare, AddLearner, Start, CatchUp, Promote, Verify
+            Fence, Prepare, Certify, AddLearner, Start, CatchUp, Promote, Verify
         ]
     );
 

@@ -1,0 +1,95 @@
+//! What a backup set holds, in words and hashes, so that it can be judged without being unpacked.
+
+use super::certificate::CertificateInfo;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// `manifest.json` of one set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Of this format; 1.
+    pub version: u32,
+    pub set: String,
+    pub taken: Timestamp,
+    /// Files and directories that were asked for.
+    pub paths: Vec<String>,
+    pub nodes: Vec<NodeArchive>,
+    /// Nodes that are missing from the set, and why. Not empty: the set is partial.
+    #[serde(default)]
+    pub missing: Vec<MissingNode>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingNode {
+    pub node: String,
+    pub reason: String,
+}
+
+/// The archive of one node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeArchive {
+    pub node: String,
+    /// Name of the tar file beside the manifest.
+    pub archive: String,
+    pub sha256: String,
+    pub size: u64,
+    pub files: Vec<FileEntry>,
+}
+
+/// One file, directory or link in an archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// Absolute, as on the node.
+    pub path: String,
+    pub kind: EntryKind,
+    pub size: u64,
+    /// Empty for what isn't a file.
+    #[serde(default)]
+    pub sha256: String,
+    /// Octal, four digits: `0600`.
+    pub mode: String,
+    /// Name, or number where the node knew none.
+    pub owner: String,
+    pub group: String,
+    /// Where a link points.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<CertificateInfo>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EntryKind {
+    File,
+    Directory,
+    Link,
+}
+
+impl Manifest {
+    pub fn node(&self, name: &str) -> Option<&NodeArchive> {
+        self.nodes.iter().find(|n| n.node == name)
+    }
+
+    /// Nodes are missing.
+    pub fn partial(&self) -> bool {
+        !self.missing.is_empty()
+    }
+}
+
+impl NodeArchive {
+    pub fn file(&self, path: &str) -> Option<&FileEntry> {
+        self.files.iter().find(|f| f.path == path)
+    }
+
+    /// Public keys of the certificate authorities in the archive, by the path of their certificate.
+    pub fn authorities(&self) -> BTreeMap<&str, &str> {
+        self.files
+            .iter()
+            .filter_map(|f| Some((f.path.as_str(), f.certificate.as_ref()?)))
+            .filter(|(path, c)| c.ca && !path.starts_with("/usr/"))
+            .map(|(path, c)| (path, c.spki_sha256.as_str()))
+            .collect()
+    }
+}

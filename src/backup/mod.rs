@@ -1,0 +1,12 @@
+//! Backups: archives of certificates now, snapshots of etcd later. Taken, listed, verified, put back.
+
+mod archive;
+pub mod certificate;
+mod certs;
+pub mod manifest;
+mod restore;
+#[cfg(test)]
+mod tests;
+
+pub use certs::{BackupError, PATHS, Set, list, newest, take};
+pub use restore::{RestoreOptions, chosen, restore, same_authorities};
