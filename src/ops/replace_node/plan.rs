@@ -369,7 +369,9 @@ fn lay_out(
     let order: &[Action] = match branch {
         Branch::RemoveFirst => &[
             ConfirmHostKey,
-            Fence, Prepare, Certify,
+            Fence,
+            Prepare,
+            Certify,
             Remove,
             AddLearner,
             Start,
@@ -379,7 +381,9 @@ fn lay_out(
         ],
         Branch::LearnerFirst => &[
             ConfirmHostKey,
-            Fence, Prepare, Certify,
+            Fence,
+            Prepare,
+            Certify,
             AddLearner,
             Start,
             CatchUp,
@@ -393,7 +397,9 @@ fn lay_out(
             ConfirmHostKey,
             MoveLeader,
             Remove,
-            Fence, Prepare, Certify,
+            Fence,
+            Prepare,
+            Certify,
             AddLearner,
             Start,
             CatchUp,
