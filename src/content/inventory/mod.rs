@@ -317,3 +317,6 @@ fn add(vars: &mut Vars, more: Option<&Vars>) {
         vars.insert(name.clone(), var.clone());
     }
 }
+
+#[cfg(test)]
+mod tests;

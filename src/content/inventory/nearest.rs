@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn near_and_far() {
         let names = ["node1", "node2", "etcd", "kube_node"];
-        assert_eq!(nearest("nod1", names, 2), ["node1", "node2"]);
+        assert_eq!(nearest("nod1", names, 2), ["node1"]);
         assert_eq!(nearest("ectd", names, 2), ["etcd"]);
         assert!(nearest("bastion", names, 2).is_empty());
     }

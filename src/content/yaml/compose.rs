@@ -5,7 +5,7 @@ use super::resolve::{self, Scalar};
 use super::syntax;
 use crate::content::place::{Fault, Place};
 use base64::Engine;
-use libyaml_safer::{Event, EventData, Mark, Parser, ScalarStyle};
+use libyaml_safer::{Event, EventData, Mark, Parser};
 use num_bigint::BigInt;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -119,12 +119,10 @@ impl<'a> Composer<'a> {
                 tag,
                 value,
                 plain_implicit,
-                style,
                 ..
             } => {
-                let plain = plain_implicit && style == ScalarStyle::Plain;
-                let mut node = scalar(value, tag.as_deref(), plain, place)?;
-                if self.json && plain {
+                let mut node = scalar(value, tag.as_deref(), plain_implicit, place)?;
+                if self.json && plain_implicit {
                     if let Some(value) = node.as_str().and_then(|text| text.parse().ok()) {
                         node.kind = Kind::Float(value);
                     }
@@ -276,7 +274,10 @@ impl<'a> Composer<'a> {
                         let warning = duplicate(&key, &entries[position].0.place);
                         self.warnings.push(warning);
                     }
-                    entries[position] = (key, value);
+                    // As in a Python dict the first key stays (1 and True are one key); it now stands where its value does.
+                    let first = &mut entries[position];
+                    first.0.place = key.place;
+                    first.1 = value;
                 }
             }
         }
@@ -287,13 +288,15 @@ impl<'a> Composer<'a> {
 /// A plain, untagged `<<`, or one that is tagged as a merge key.
 fn is_merge_key(event: &Event) -> bool {
     match &event.data {
-        EventData::Scalar { tag: Some(tag), .. } => tag == "tag:yaml.org,2002:merge",
         EventData::Scalar {
+            tag,
             value,
             plain_implicit,
-            style,
             ..
-        } => *plain_implicit && *style == ScalarStyle::Plain && value == "<<",
+        } => match tag.as_deref() {
+            None | Some("!") => *plain_implicit && value == "<<",
+            Some(tag) => tag == "tag:yaml.org,2002:merge",
+        },
         _ => false,
     }
 }
@@ -356,7 +359,10 @@ impl Identity {
 }
 
 fn scalar(value: String, tag: Option<&str>, plain: bool, place: Place) -> Result<Node, Fault> {
-    let wrong = |place: &Place| wrong_tag(tag, &format!("`{value}`"), place);
+    let wrong = |place: &Place| {
+        let start: String = value.chars().take(40).collect();
+        wrong_tag(tag, &format!("`{start}`"), place)
+    };
     let mut kept = None;
     let kind =
         match known_tag(tag, &place)? {
@@ -415,7 +421,7 @@ fn binary(text: &str) -> Option<Arc<str>> {
 }
 
 fn known_tag(tag: Option<&str>, place: &Place) -> Result<Tag, Fault> {
-    let Some(tag) = tag else {
+    let Some(tag) = tag.filter(|tag| *tag != "!") else {
         return Ok(Tag::None);
     };
     Ok(match tag.strip_prefix("tag:yaml.org,2002:") {

@@ -62,3 +62,6 @@ pub fn parse_one(text: &str, file: &Arc<Path>, warnings: &mut Vec<Fault>) -> Res
         .next()
         .unwrap_or_else(|| Node::null(file)))
 }
+
+#[cfg(test)]
+mod tests;

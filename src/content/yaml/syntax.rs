@@ -16,11 +16,16 @@ pub fn fault(error: &Error, text: &str, file: &Arc<Path>) -> Fault {
         return unreadable(error, text, file);
     };
     let context = error.context_mark();
+    // Of what is never finished, the start is the mistake; libyaml points to where it gave up.
+    let unfinished = matches!(
+        error.problem(),
+        "could not find expected ':'" | "found unexpected end of stream"
+    );
     let mut message = format!("this isn't valid YAML: {}", problem(error.problem()));
     if let Some(words) = error.context() {
         message.push_str(", ");
         message.push_str(words);
-        if let Some(start) = context.filter(|start| start.line != mark.line) {
+        if let Some(start) = context.filter(|start| start.line != mark.line && !unfinished) {
             message.push_str(&format!(
                 " that started at line {}, column {}",
                 start.line + 1,
@@ -28,7 +33,8 @@ pub fn fault(error: &Error, text: &str, file: &Arc<Path>) -> Fault {
             ));
         }
     }
-    let mut fault = Fault::new(message).at(&place(mark, file));
+    let shown = context.filter(|_| unfinished).unwrap_or(mark);
+    let mut fault = Fault::new(message).at(&place(shown, file));
     if let Some(hint) = hint(error.problem(), mark, context, text) {
         fault = fault.hint(hint);
     }
