@@ -26,8 +26,8 @@ fn distance(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.to_lowercase().chars().collect();
     let width = other.len() + 1;
     let mut rows = vec![0; (one.len() + 1) * width];
-    for column in 0..width {
-        rows[column] = column;
+    for (column, cell) in rows.iter_mut().take(width).enumerate() {
+        *cell = column;
     }
     for (i, a) in one.iter().enumerate() {
         rows[(i + 1) * width] = i + 1;

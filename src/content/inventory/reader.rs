@@ -236,7 +236,8 @@ fn looks_like_yaml(content: &str, file: &Arc<Path>) -> bool {
 }
 
 fn refuse_programs(path: &Path, bytes: &[u8], executable: bool) -> Result<(), Fault> {
-    if !bytes.starts_with(b"#!") && !(executable && bytes.starts_with(b"\x7fELF")) {
+    let program = bytes.starts_with(b"#!") || (executable && bytes.starts_with(b"\x7fELF"));
+    if !program {
         return Ok(());
     }
     Err(Fault::new("executable inventories (scripts) aren't supported yet")

@@ -17,8 +17,8 @@ fn is_astral(c: char) -> bool {
 
 impl Disguise {
     /// A disguise that none of these texts contains.
-    pub fn for_texts<'a>(texts: impl Iterator<Item = &'a str> + Clone) -> Self {
-        if !texts.clone().any(|text| text.contains(is_astral)) {
+    pub fn for_texts(texts: &[&str]) -> Self {
+        if !texts.iter().any(|text| text.contains(is_astral)) {
             return Self::default();
         }
         let candidates = ['\u{fffe}', '\u{ffff}'].into_iter().flat_map(|first| {
@@ -31,8 +31,9 @@ impl Disguise {
                 })
         });
         let mut candidates = candidates.filter(|(raw, escaped)| {
-            let mut texts = texts.clone();
-            !texts.any(|text| text.contains(raw.as_str()) || text.contains(escaped.as_str()))
+            !texts
+                .iter()
+                .any(|text| text.contains(raw.as_str()) || text.contains(escaped.as_str()))
         });
         Self {
             pair: candidates.next(),

@@ -122,10 +122,11 @@ impl<'a> Composer<'a> {
                 ..
             } => {
                 let mut node = scalar(value, tag.as_deref(), plain_implicit, place)?;
-                if self.json && plain_implicit {
-                    if let Some(value) = node.as_str().and_then(|text| text.parse().ok()) {
-                        node.kind = Kind::Float(value);
-                    }
+                if self.json
+                    && plain_implicit
+                    && let Some(value) = node.as_str().and_then(|text| text.parse().ok())
+                {
+                    node.kind = Kind::Float(value);
                 }
                 Ok(self.built(anchor, Built { node, height: 1 }))
             }

@@ -101,8 +101,9 @@ pub fn dump(value: &Value, style: &Style) -> Result<String, Fault> {
         Repr::Scalar { text, .. } => Some(text.as_str()),
         _ => None,
     });
+    let texts: Vec<&str> = texts.collect();
     let mut serializer = Serializer {
-        disguise: Disguise::for_texts(texts),
+        disguise: Disguise::for_texts(&texts),
         anchors: anchors(&representer.nodes, root),
         written: vec![false; representer.nodes.len()],
         nodes: representer.nodes,

@@ -37,17 +37,17 @@ pub fn parse_all(
 pub fn parse_one(text: &str, file: &Arc<Path>, warnings: &mut Vec<Fault>) -> Result<Node, Fault> {
     // Ansible tries JSON first: `1e3` is a number there, but text in YAML. The YAML parser reads nearly all JSON, with
     // places; the rest (indented with tabs, escaped surrogates) is read without.
-    if text.trim_start().starts_with(['{', '[']) {
-        if let Ok(value) = serde_json::from_str(text) {
-            let mut input = text.as_bytes();
-            let mut composer = Composer::new(text, &mut input, file, warnings);
-            let node = composer
-                .json()
-                .documents()
-                .ok()
-                .and_then(|mut all| all.pop());
-            return Ok(node.unwrap_or_else(|| json::node(&value, &Place::file(file))));
-        }
+    if text.trim_start().starts_with(['{', '['])
+        && let Ok(value) = serde_json::from_str(text)
+    {
+        let mut input = text.as_bytes();
+        let mut composer = Composer::new(text, &mut input, file, warnings);
+        let node = composer
+            .json()
+            .documents()
+            .ok()
+            .and_then(|mut all| all.pop());
+        return Ok(node.unwrap_or_else(|| json::node(&value, &Place::file(file))));
     }
     let documents = parse_all(text, file, warnings)?;
     if let Some(second) = documents.get(1) {

@@ -54,15 +54,16 @@ fn boolean(text: &str) -> Option<bool> {
 }
 
 fn number(text: &str) -> Scalar {
-    if is_float(text) {
-        if let Some(value) = float(text) {
-            return Scalar::Float(value);
-        }
+    if is_float(text)
+        && let Some(value) = float(text)
+    {
+        return Scalar::Float(value);
     }
-    if is_int(text) && text.len() <= INT_DIGITS {
-        if let Some(value) = int(text) {
-            return value;
-        }
+    if is_int(text)
+        && text.len() <= INT_DIGITS
+        && let Some(value) = int(text)
+    {
+        return value;
     }
     if is_timestamp(text) {
         return Scalar::Timestamp;

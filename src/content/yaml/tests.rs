@@ -296,10 +296,10 @@ fn sorted(mut notation: Json) -> Json {
         for part in parts.iter_mut() {
             *part = sorted(part.take());
         }
-        if parts.first() == Some(&json!("m")) {
-            if let Some(entries) = parts[1].as_array_mut() {
-                entries.sort_by_key(|entry| entry[0].to_string());
-            }
+        if parts.first() == Some(&json!("m"))
+            && let Some(entries) = parts[1].as_array_mut()
+        {
+            entries.sort_by_key(|entry| entry[0].to_string());
         }
     }
     notation
