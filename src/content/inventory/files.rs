@@ -1,8 +1,8 @@
 //! `group_vars/` and `host_vars/`: variables in files beside an inventory or a playbook.
 
-use super::reader::{not_utf8, unreadable};
+use super::reader::{not_utf8, refuse_vault, unreadable};
 use super::{Var, Vars};
-use crate::content::place::{Fault, Place};
+use crate::content::place::Fault;
 use crate::content::yaml;
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
@@ -122,17 +122,8 @@ fn list(dir: &Path, depth: u32, files: &mut Vec<PathBuf>) -> Result<(), Fault> {
 
 fn read(path: &Path, vars: &mut Vars, warnings: &mut Vec<Fault>) -> Result<(), Fault> {
     let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
+    refuse_vault(path, &bytes)?;
     let text = String::from_utf8(bytes).map_err(|error| not_utf8(path, &error))?;
-    if text.starts_with("$ANSIBLE_VAULT;") {
-        return Err(
-            Fault::new("files encrypted with ansible-vault aren't supported yet")
-                .at(&Place::file(path))
-                .hint(format!(
-                    "decrypt it: `ansible-vault decrypt {}`",
-                    path.display()
-                )),
-        );
-    }
     let file: Arc<Path> = Arc::from(path);
     let root = yaml::parse_one(&text, &file, warnings)?;
     if root.is_null() {

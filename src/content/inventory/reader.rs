@@ -73,6 +73,7 @@ impl<'a> Reader<'a> {
         let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
         let executable = meta.permissions().mode() & 0o111 != 0;
         refuse_programs(path, &bytes, executable)?;
+        refuse_vault(path, &bytes)?;
         let content = String::from_utf8(bytes).map_err(|error| not_utf8(path, &error))?;
         self.file(path, &content)
     }
@@ -246,6 +247,16 @@ fn refuse_programs(path: &Path, bytes: &[u8], executable: bool) -> Result<(), Fa
             "write what it prints into a file: `{} --list > hosts.json` isn't an inventory itself, but `ansible-inventory -i {0} --list --yaml > hosts.yml` is",
             path.display()
         )))
+}
+
+/// A file that is encrypted as a whole.
+pub fn refuse_vault(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
+    if !bytes.starts_with(b"$ANSIBLE_VAULT;") {
+        return Ok(());
+    }
+    let fault = Fault::new("files encrypted with ansible-vault aren't supported yet");
+    let command = format!("decrypt it: `ansible-vault decrypt {}`", path.display());
+    Err(fault.at(&Place::file(path)).hint(command))
 }
 
 pub fn unreadable(path: &Path, error: &std::io::Error) -> Fault {

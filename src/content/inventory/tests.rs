@@ -231,6 +231,7 @@ fn wrong_inventories_are_explained() {
         ),
         ("h.ini", "h1:99999\n", "1:1", "1..65535"),
         ("h", "#!/bin/sh\necho {}\n", "", "executable inventories"),
+        ("h", "$ANSIBLE_VAULT;1.1;AES256\n61\n", "", "ansible-vault"),
         ("h.toml", "[all]\n", "", "TOML"),
     ] {
         let Err(fault) = loaded(name, text) else {
