@@ -5,6 +5,7 @@ mod command;
 mod group;
 mod ping;
 mod raw;
+mod setup;
 mod slurp;
 mod stat;
 mod systemd;
@@ -49,6 +50,7 @@ pub(crate) static TABLE: &[Entry] = &[
     Of::<group::Group>::ENTRY,
     Of::<ping::Ping>::ENTRY,
     Of::<raw::Raw>::ENTRY,
+    Of::<setup::Setup>::ENTRY,
     Of::<slurp::Slurp>::ENTRY,
     Of::<stat::Stat>::ENTRY,
     Of::<systemd::Service>::ENTRY,
