@@ -168,8 +168,10 @@ impl Representer<'_> {
             }
             Value::Dict(entries) => {
                 let address = Arc::as_ptr(entries).cast::<()>() as usize;
-                let entries = entries.read().unwrap_or_else(PoisonError::into_inner);
-                let entries = entries.clone();
+                let entries = entries
+                    .read()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .clone();
                 self.map(address, entries, depth)?
             }
             Value::Undefined(missing) => {
