@@ -6,6 +6,8 @@
 mod blobs;
 mod error;
 mod host_key;
+mod known_hosts;
+mod pattern;
 mod pool;
 mod settings;
 mod target;
