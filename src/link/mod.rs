@@ -10,6 +10,7 @@ mod known_hosts;
 mod pattern;
 mod pool;
 mod settings;
+mod ssh_config;
 mod target;
 
 pub use blobs::{Blob, BlobSource};
