@@ -139,16 +139,16 @@ pub enum LinkError {
         stderr: String,
     },
     /// The login user may not become the other user, or there is no program for it.
-    #[error("{host}: can't become {user}: {reason}")]
+    #[error("{host}: {doing}: can't become the other user: {reason}")]
     NoSudo {
         host: String,
-        user: String,
+        doing: String,
         reason: String,
     },
-    #[error("{host}: becoming {user} needs a password: {reason}")]
+    #[error("{host}: {doing}: becoming the other user needs a password: {reason}")]
     SudoPassword {
         host: String,
-        user: String,
+        doing: String,
         reason: String,
     },
     /// The connection went while something was under way: nobody knows how far it got.
@@ -296,8 +296,8 @@ impl LinkError {
                 "the account's shell must be able to run a POSIX sh: check the user's shell, ForceCommand and .bashrc on the host".to_owned(),
             ],
             Self::Agent { .. } => vec!["run again with -vvv to see what the host said".to_owned()],
-            Self::NoSudo { user, .. } => vec![
-                format!("allow the login user to become {user} in /etc/sudoers.d, or log in as {user} (ansible_user)"),
+            Self::NoSudo { .. } => vec![
+                "allow it in /etc/sudoers.d on the host, or log in as that user (ansible_user)".to_owned(),
                 "or use another way: ansible_become_method=su".to_owned(),
             ],
             Self::SudoPassword { .. } => {

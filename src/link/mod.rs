@@ -3,13 +3,21 @@
 //! All of them end in one byte stream to an agent, on which tasks run concurrently by id. This room knows nothing of
 //! plays, clusters or terminals, and reads no environment: `cli` says everything in [`Settings`].
 
+mod agent;
+mod algorithms;
 mod blobs;
+mod bootstrap;
 mod error;
 mod host_key;
+mod keys;
 mod known_hosts;
 mod pattern;
 mod pool;
+mod process;
+mod raw_args;
+mod resolve;
 mod settings;
+mod ssh;
 mod ssh_config;
 mod target;
 
@@ -20,4 +28,6 @@ pub use pool::{ExecOutput, Link, Pool, Stream, Tunnel};
 pub use settings::{
     AgentProgram, Agents, HostKeyPolicy, HostKeyQuestion, LocalAgent, NoPrompt, Prompt, Settings,
 };
-pub use target::{Connection, Hop, HostKeyRules, Program, Target};
+pub use target::{
+    AlgorithmLists, Auth, Connection, Family, Hop, HostKeyRules, KeyFile, Program, Target,
+};

@@ -16,6 +16,8 @@ pub struct Settings {
     pub local_user: String,
     /// `-F`: read this file only. None: `~/.ssh/config`, then `/etc/ssh/ssh_config`.
     pub ssh_config: Option<PathBuf>,
+    /// Read after `~/.ssh/config`; the system's known hosts are beside it.
+    pub system_ssh_config: PathBuf,
     /// Read these instead of the files that ssh_config names; the first one is written to.
     pub known_hosts: Vec<PathBuf>,
     /// How long TCP and the key exchange may take, unless ssh_config says otherwise.
@@ -54,6 +56,7 @@ impl Settings {
             home: home.into(),
             local_user: local_user.into(),
             ssh_config: None,
+            system_ssh_config: PathBuf::from("/etc/ssh/ssh_config"),
             known_hosts: Vec::new(),
             connect_timeout: Duration::from_secs(10),
             auth_timeout: Duration::from_secs(30),

@@ -1,7 +1,6 @@
-//! How one host is reached: inventory variables and ssh_config put together.
+//! How one host is reached.
 
-use super::error::LinkError;
-use super::settings::{HostKeyPolicy, Settings};
+use super::settings::HostKeyPolicy;
 use crate::secret::Secret;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -34,19 +33,53 @@ pub struct Hop {
     pub address: String,
     pub port: u16,
     pub user: String,
-    /// Private keys to offer, in this order.
-    pub keys: Vec<PathBuf>,
-    /// Keys that somebody named: they must be usable. Default ones may be missing.
-    pub keys_named: bool,
-    /// Don't offer keys of ssh-agent that aren't among `keys`.
-    pub identities_only: bool,
-    pub agent_socket: Option<PathBuf>,
-    pub password: Option<Secret<String>>,
+    pub auth: Auth,
     pub host_key: HostKeyRules,
+    pub algorithms: AlgorithmLists,
+    /// IPv4 only, IPv6 only.
+    pub family: Option<Family>,
     pub connect_timeout: Duration,
     /// Zero: no keepalive.
     pub alive_interval: Duration,
     pub alive_count: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    V4,
+    V6,
+}
+
+/// With what to log in.
+#[derive(Debug, Clone, Default)]
+pub struct Auth {
+    /// Private keys to offer, in this order.
+    pub keys: Vec<KeyFile>,
+    /// Don't offer keys of ssh-agent that aren't among `keys`.
+    pub identities_only: bool,
+    pub agent_socket: Option<PathBuf>,
+    pub password: Option<Secret<String>>,
+    /// PubkeyAuthentication, PasswordAuthentication and KbdInteractiveAuthentication aren't `no`.
+    pub by_key: bool,
+    pub by_password: bool,
+    pub by_keyboard: bool,
+}
+
+/// A private key (or a public one whose private half ssh-agent has).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyFile {
+    pub path: PathBuf,
+    /// Somebody named it for this host: it must be there. Others may be missing, as with ssh.
+    pub required: bool,
+}
+
+/// `Ciphers`, `MACs`, `KexAlgorithms` and `HostKeyAlgorithms` as written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AlgorithmLists {
+    pub ciphers: Option<String>,
+    pub macs: Option<String>,
+    pub kex: Option<String>,
+    pub host_keys: Option<String>,
 }
 
 /// Where the host's key is looked up, under which name, and what happens when it isn't there.
@@ -60,41 +93,22 @@ pub struct HostKeyRules {
     pub user_files: Vec<PathBuf>,
     pub global_files: Vec<PathBuf>,
     pub policy: HostKeyPolicy,
-    /// Accept whatever key it shows now and write it down instead of the old one.
+    /// Accept whatever key it shows now (unless it is revoked) and write it down instead of the old one.
     pub replace: bool,
+    /// HashKnownHosts.
+    pub hash: bool,
 }
 
 /// A call of the ssh program.
 #[derive(Debug, Clone)]
 pub struct Program {
     pub ssh: PathBuf,
-    /// Options, then the destination.
+    /// Options and the destination, without a command.
     pub args: Vec<String>,
-    /// Why our own SSH wasn't used, for -v and error messages.
+    pub address: String,
+    pub user: String,
+    /// Why our own SSH isn't used.
     pub because: String,
     pub connect_timeout: Duration,
     pub password: Option<Secret<String>>,
-}
-
-impl Target {
-    /// Decides how `name` is reached from `ansible_*` variables (already rendered) and ssh_config. Reads files, sends
-    /// nothing.
-    pub fn resolve(
-        name: &str,
-        vars: &dyn Fn(&str) -> Option<String>,
-        settings: &Settings,
-    ) -> Result<Self, LinkError> {
-        if vars("ansible_connection").as_deref() == Some("local") {
-            return Ok(Self {
-                name: name.to_owned(),
-                connection: Connection::Local,
-            });
-        }
-        let _ = settings;
-        Err(LinkError::Config {
-            host: name.to_owned(),
-            message: "no connection yet".to_owned(),
-            hints: Vec::new(),
-        })
-    }
 }

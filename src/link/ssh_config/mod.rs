@@ -4,7 +4,7 @@ mod read;
 mod words;
 
 pub(super) use read::{Query, read};
-pub(super) use words::split_shell;
+pub(super) use words::{split_line, split_shell};
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Splitting lines into words, as ssh_config and as a shell does.
 
 /// Splits one line of ssh_config: keyword (in lower case) and arguments. None: blank or a comment.
-pub(super) fn split_line(line: &str) -> Result<Option<(String, Vec<String>)>, String> {
+pub(in crate::link) fn split_line(line: &str) -> Result<Option<(String, Vec<String>)>, String> {
     let line = line.trim();
     if line.is_empty() || line.starts_with('#') {
         return Ok(None);
