@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::AbortHandle;
 
 /// Frames that wait to be written; more make their senders wait.
 const QUEUE: usize = 32;
@@ -21,6 +22,14 @@ const QUEUE: usize = 32;
 pub(super) struct Agent {
     shared: Arc<Shared>,
     pub(super) hello: Hello,
+    /// Ended with the agent; then its streams close and it ends on the host.
+    reading: AbortHandle,
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.end();
+    }
 }
 
 struct Shared {
@@ -36,6 +45,15 @@ struct Tasks {
     running: HashMap<u64, Running>,
     /// Why the agent is gone.
     ended: Option<String>,
+}
+
+/// Ends a task with its owner.
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// One task that the agent works on.
@@ -65,19 +83,43 @@ impl Agent {
     /// Takes over the streams.
     pub(super) fn start(host: &str, streams: Streams) -> Self {
         let (frames, queue) = mpsc::channel(QUEUE);
-        let shared =
-            Arc::new(Shared { host: host.to_owned(), frames, tasks: Mutex::default(), next: AtomicU64::new(1) });
-        let Streams { reader, writer, decoder, hello, exit, keep } = streams;
-        let writing = tokio::spawn(write_frames(writer, queue));
-        let reading = Arc::clone(&shared);
-        tokio::spawn(async move {
-            let reason = reading.read(reader, decoder).await;
-            let stderr = exit.stderr();
-            reading.end(if stderr.is_empty() { reason } else { format!("{reason}; it said: {stderr}") });
-            writing.abort();
-            drop(keep);
+        let shared = Arc::new(Shared {
+            host: host.to_owned(),
+            frames,
+            tasks: Mutex::default(),
+            next: AtomicU64::new(1),
         });
-        Self { shared, hello }
+        let Streams {
+            reader,
+            writer,
+            decoder,
+            hello,
+            exit,
+            keep,
+        } = streams;
+        let writing = AbortOnDrop(tokio::spawn(write_frames(writer, queue)).abort_handle());
+        let end = Arc::clone(&shared);
+        let reading = tokio::spawn(async move {
+            let _held = (writing, keep);
+            let reason = end.read(reader, decoder).await;
+            let stderr = exit.stderr();
+            end.end(if stderr.is_empty() {
+                reason
+            } else {
+                format!("{reason}; it said: {stderr}")
+            });
+        });
+        Self {
+            shared,
+            hello,
+            reading: reading.abort_handle(),
+        }
+    }
+
+    /// Ends it; tasks that are under way are lost.
+    pub(super) fn end(&self) {
+        self.shared.end("the link was closed".to_owned());
+        self.reading.abort();
     }
 
     /// The stream has ended: no task can be run any more.
@@ -86,7 +128,11 @@ impl Agent {
     }
 
     /// Runs one task. Dropping the future cancels it on the host.
-    pub(super) async fn run(&self, task: Task, blobs: Arc<dyn BlobSource>) -> Result<Outcome, LinkError> {
+    pub(super) async fn run(
+        &self,
+        task: Task,
+        blobs: Arc<dyn BlobSource>,
+    ) -> Result<Outcome, LinkError> {
         let (_guard, reply) = self.begin(task, blobs, None).await?;
         self.shared.settle(reply).await
     }
@@ -101,10 +147,19 @@ impl Agent {
         let (guard, reply) = self.begin(task, Arc::new(()), Some(sender)).await?;
         // Ends when the task is over: then nobody holds the sender any more.
         while let Some(bytes) = data.recv().await {
-            into.write_all(&bytes).await.map_err(|error| self.unwritable(&error))?;
-            self.shared.say(&Control::More { id: guard.id, bytes: bytes.len() as u64 }).await;
+            into.write_all(&bytes)
+                .await
+                .map_err(|error| self.unwritable(&error))?;
+            self.shared
+                .say(&Control::More {
+                    id: guard.id,
+                    bytes: bytes.len() as u64,
+                })
+                .await;
         }
-        into.flush().await.map_err(|error| self.unwritable(&error))?;
+        into.flush()
+            .await
+            .map_err(|error| self.unwritable(&error))?;
         self.shared.settle(reply).await
     }
 
@@ -146,7 +201,10 @@ impl Agent {
             }
             tasks.running.insert(id, running);
         }
-        let guard = Guard { shared: Arc::clone(shared), id };
+        let guard = Guard {
+            shared: Arc::clone(shared),
+            id,
+        };
         // When nobody takes it, the reader has noticed or is about to, and tells why.
         drop(shared.frames.send(frame).await);
         Ok((guard, receiver))
@@ -173,10 +231,15 @@ impl Drop for Guard {
     }
 }
 
-async fn write_frames(mut writer: Box<dyn AsyncWrite + Send + Unpin>, mut queue: mpsc::Receiver<Vec<u8>>) {
+async fn write_frames(
+    mut writer: Box<dyn AsyncWrite + Send + Unpin>,
+    mut queue: mpsc::Receiver<Vec<u8>>,
+) {
     let mut result = writer.write_all(MAGIC).await;
     while result.is_ok() {
-        let Some(frame) = queue.recv().await else { break };
+        let Some(frame) = queue.recv().await else {
+            break;
+        };
         result = writer.write_all(&frame).await;
         if result.is_ok() && queue.is_empty() {
             result = writer.flush().await;
@@ -188,7 +251,11 @@ async fn write_frames(mut writer: Box<dyn AsyncWrite + Send + Unpin>, mut queue:
 
 impl Shared {
     fn lost(&self, doing: &str, reason: &str) -> LinkError {
-        LinkError::Lost { host: self.host.clone(), doing: doing.to_owned(), reason: reason.to_owned() }
+        LinkError::Lost {
+            host: self.host.clone(),
+            doing: doing.to_owned(),
+            reason: reason.to_owned(),
+        }
     }
 
     async fn say(&self, control: &Control) {
@@ -197,12 +264,21 @@ impl Shared {
         }
     }
 
-    async fn settle(&self, reply: oneshot::Receiver<Result<Outcome, LinkError>>) -> Result<Outcome, LinkError> {
-        reply.await.unwrap_or_else(|_| Err(self.lost("running a task", "the agent was closed")))
+    async fn settle(
+        &self,
+        reply: oneshot::Receiver<Result<Outcome, LinkError>>,
+    ) -> Result<Outcome, LinkError> {
+        reply
+            .await
+            .unwrap_or_else(|_| Err(self.lost("running a task", "the agent was closed")))
     }
 
     /// Reads until the stream ends; says why it did.
-    async fn read(self: &Arc<Self>, mut reader: Box<dyn AsyncRead + Send + Unpin>, mut decoder: Decoder) -> String {
+    async fn read(
+        self: &Arc<Self>,
+        mut reader: Box<dyn AsyncRead + Send + Unpin>,
+        mut decoder: Decoder,
+    ) -> String {
         let mut buffer = vec![0; 64 * 1024];
         loop {
             loop {
@@ -225,14 +301,20 @@ impl Shared {
             Frame::Data(id, data) => self.take_data(id, data),
             Frame::Control(Control::Done { id, outcome }) => self.finish(id, Ok(outcome)),
             Frame::Control(Control::Refused { id, refusal }) => {
-                let doing = lock(&self.tasks).running.get(&id).map(|r| r.doing.clone()).unwrap_or_default();
+                let doing = lock(&self.tasks)
+                    .running
+                    .get(&id)
+                    .map(|r| r.doing.clone())
+                    .unwrap_or_default();
                 self.finish(id, Err(refused(&self.host, &doing, &refusal)));
             }
             Frame::Control(Control::Need { id, name }) => self.serve(id, name),
             Frame::Control(Control::More { id, bytes }) => {
                 if let Some(running) = lock(&self.tasks).running.get(&id) {
                     let room = Semaphore::MAX_PERMITS - running.credit.available_permits();
-                    running.credit.add_permits(usize::try_from(bytes).unwrap_or(room).min(room));
+                    running
+                        .credit
+                        .add_permits(usize::try_from(bytes).unwrap_or(room).min(room));
                 }
             }
             // Said once, or only by this side.
@@ -271,16 +353,26 @@ impl Shared {
             running.credit.close();
             drop(running.reply.send(Err(lost)));
         }
-        tasks.ended = Some(reason);
+        tasks.ended.get_or_insert(reason);
     }
 
     /// Sends a blob that the agent asked for, beside everything else.
     fn serve(self: &Arc<Self>, id: u64, name: String) {
         let found = lock(&self.tasks).running.get(&id).map(|running| {
-            let offered = running.offered.iter().find(|blob| blob.name == name).cloned();
-            (Arc::clone(&running.blobs), offered, Arc::clone(&running.credit))
+            let offered = running
+                .offered
+                .iter()
+                .find(|blob| blob.name == name)
+                .cloned();
+            (
+                Arc::clone(&running.blobs),
+                offered,
+                Arc::clone(&running.credit),
+            )
         });
-        let Some((blobs, offered, credit)) = found else { return };
+        let Some((blobs, offered, credit)) = found else {
+            return;
+        };
         let shared = Arc::clone(self);
         tokio::spawn(async move {
             let Some(offered) = offered else {
@@ -293,10 +385,14 @@ impl Shared {
                     shared.say(&Control::Missing { id, message }).await;
                 }
                 Some(Blob::Bytes(bytes)) if bytes.len() as u64 == offered.size => {
-                    shared.send_all(id, &mut &bytes[..], offered.size, &credit).await.unwrap_or_default();
+                    shared
+                        .send_all(id, &mut &bytes[..], offered.size, &credit)
+                        .await
+                        .unwrap_or_default();
                 }
                 Some(Blob::Bytes(_)) => {
-                    let message = format!("the content named {name} hasn't the size that the task says");
+                    let message =
+                        format!("the content named {name} hasn't the size that the task says");
                     shared.say(&Control::Missing { id, message }).await;
                 }
                 Some(Blob::File(path)) => shared.send_file(id, &path, offered.size, &credit).await,
@@ -311,18 +407,27 @@ impl Shared {
             Ok::<_, std::io::Error>((file, found))
         };
         let message = match opened.await {
-            Ok((mut file, found)) if found == size => match self.send_all(id, &mut file, size, credit).await {
-                Ok(()) => return,
-                // Too late for Missing: part of it is on the way.
-                Err(error) => {
-                    let what = path.display().to_string();
-                    let error = LinkError::Content { host: self.host.clone(), what, reason: error.to_string() };
-                    self.finish(id, Err(error));
-                    return self.say(&Control::Cancel { id }).await;
+            Ok((mut file, found)) if found == size => {
+                match self.send_all(id, &mut file, size, credit).await {
+                    Ok(()) => return,
+                    // Too late for Missing: part of it is on the way.
+                    Err(error) => {
+                        let what = path.display().to_string();
+                        let error = LinkError::Content {
+                            host: self.host.clone(),
+                            what,
+                            reason: error.to_string(),
+                        };
+                        self.finish(id, Err(error));
+                        return self.say(&Control::Cancel { id }).await;
+                    }
                 }
-            },
+            }
             Ok((_, found)) => {
-                format!("{} has {found} bytes and had {size} when the task began", path.display())
+                format!(
+                    "{} has {found} bytes and had {size} when the task began",
+                    path.display()
+                )
             }
             Err(error) => format!("{}: {error}", path.display()),
         };
@@ -343,9 +448,13 @@ impl Shared {
             let mut bytes = vec![0; part];
             from.read_exact(&mut bytes).await?;
             // Closed: the agent is gone, and everybody has been told.
-            let Ok(permit) = credit.acquire_many(part as u32).await else { return Ok(()) };
+            let Ok(permit) = credit.acquire_many(part as u32).await else {
+                return Ok(());
+            };
             permit.forget();
-            let Ok(frame) = Frame::Data(id, bytes).encode() else { return Ok(()) };
+            let Ok(frame) = Frame::Data(id, bytes).encode() else {
+                return Ok(());
+            };
             if self.frames.send(frame).await.is_err() {
                 return Ok(());
             }
@@ -363,10 +472,25 @@ fn refused(host: &str, doing: &str, refusal: &Refusal) -> LinkError {
         RefusalKind::SudoPasswordNeeded
         | RefusalKind::SudoPasswordWrong
         | RefusalKind::SuPasswordNeeded
-        | RefusalKind::SuPasswordWrong => LinkError::SudoPassword { host, doing, reason },
-        RefusalKind::NoProgram => LinkError::NoExec { host, tried: vec![("as the other user".to_owned(), reason)] },
-        RefusalKind::Lost => LinkError::Lost { host, doing, reason },
-        _ => LinkError::NoSudo { host, doing, reason },
+        | RefusalKind::SuPasswordWrong => LinkError::SudoPassword {
+            host,
+            doing,
+            reason,
+        },
+        RefusalKind::NoProgram => LinkError::NoExec {
+            host,
+            tried: vec![("as the other user".to_owned(), reason)],
+        },
+        RefusalKind::Lost => LinkError::Lost {
+            host,
+            doing,
+            reason,
+        },
+        _ => LinkError::NoSudo {
+            host,
+            doing,
+            reason,
+        },
     }
 }
 

@@ -73,24 +73,29 @@ impl Programs {
         for (arch, program) in agents.iter() {
             let bytes = match program {
                 AgentProgram::Embedded(bytes) => bytes.to_vec(),
-                AgentProgram::File(path) => {
-                    std::fs::read(path).map_err(|error| format!("agent program {}: {error}", path.display()))?
-                }
+                AgentProgram::File(path) => std::fs::read(path)
+                    .map_err(|error| format!("agent program {}: {error}", path.display()))?,
             };
-            let sha256 = Sha256::digest(&bytes).iter().fold(String::new(), |mut hex, byte| {
-                write!(hex, "{byte:02x}").expect("a String takes all");
-                hex
+            let sha256 = Sha256::digest(&bytes)
+                .iter()
+                .fold(String::new(), |mut hex, byte| {
+                    write!(hex, "{byte:02x}").expect("a String takes all");
+                    hex
+                });
+            programs.push(Prepared {
+                arch: arch.to_owned(),
+                bytes,
+                sha256,
+                gzipped: OnceLock::new(),
             });
-            programs.push(Prepared { arch: arch.to_owned(), bytes, sha256, gzipped: OnceLock::new() });
         }
         if programs.is_empty() {
-            return Err("this kopsrun carries no agent program; build one with `cargo xtask agent`".to_owned());
+            return Err(
+                "this kopsrun carries no agent program; build one with `cargo xtask agent`"
+                    .to_owned(),
+            );
         }
         Ok(Self { programs })
-    }
-
-    pub(super) fn architectures(&self) -> Vec<String> {
-        self.programs.iter().map(|p| p.arch.clone()).collect()
     }
 
     /// The command for a login shell of any kind.
@@ -102,8 +107,12 @@ impl Programs {
                 "aarch64" => "|arm64",
                 _ => "",
             };
-            write!(cases, "{}{others}) a={}; h={};; ", program.arch, program.arch, program.sha256)
-                .expect("a String takes all");
+            write!(
+                cases,
+                "{}{others}) a={}; h={};; ",
+                program.arch, program.arch, program.sha256
+            )
+            .expect("a String takes all");
         }
         format!(
             "exec /bin/sh -c 'LC_ALL=C; export LC_ALL; umask 077; skip=\"{}\"; m=$(uname -m); \
@@ -129,9 +138,14 @@ impl Programs {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum BootFault {
     /// The stream ended; what the host said so far.
-    Ended { said: String, ran_in: Option<String> },
+    Ended {
+        said: String,
+        ran_in: Option<String>,
+    },
     /// Nothing came within the time limit.
-    Silent { said: String },
+    Silent {
+        said: String,
+    },
     UnsupportedArch(String),
     /// No folder could be used: each with its reason.
     NoFolder(Vec<(String, String)>),
@@ -150,14 +164,27 @@ pub(super) async fn boot(
     let mut buffer = vec![0; 16 * 1024];
     loop {
         let count = match timeout(limit, reader.read(&mut buffer)).await {
-            Err(_) => return Err(BootFault::Silent { said: lines.noise() }),
-            Ok(Ok(0) | Err(_)) => return Err(BootFault::Ended { said: lines.noise(), ran_in: lines.ran_in }),
+            Err(_) => {
+                return Err(BootFault::Silent {
+                    said: lines.noise(),
+                });
+            }
+            Ok(Ok(0) | Err(_)) => {
+                return Err(BootFault::Ended {
+                    said: lines.noise(),
+                    ran_in: lines.ran_in,
+                });
+            }
             Ok(Ok(count)) => count,
         };
         decoder.push(&buffer[..count]);
         match decoder.next_frame() {
             Ok(Some(Frame::Control(Control::Hello(hello)))) => return Ok((decoder, hello)),
-            Ok(Some(_)) => return Err(BootFault::Broken("the agent's first frame is no hello".to_owned())),
+            Ok(Some(_)) => {
+                return Err(BootFault::Broken(
+                    "the agent's first frame is no hello".to_owned(),
+                ));
+            }
             Err(error) => return Err(BootFault::Broken(error.to_string())),
             Ok(None) => {}
         }
@@ -168,7 +195,9 @@ pub(super) async fn boot(
             if let Some((arch, gzip)) = needed(&line) {
                 let payload = programs.and_then(|p| p.payload(arch, gzip));
                 let Some(payload) = payload else {
-                    return Err(BootFault::Broken(format!("the host asks for an agent that there isn't: {line}")));
+                    return Err(BootFault::Broken(format!(
+                        "the host asks for an agent that there isn't: {line}"
+                    )));
                 };
                 // An error here is an end of the stream, which the next read tells with more words.
                 drop(upload(writer, payload, limit).await);
@@ -185,10 +214,18 @@ fn needed(line: &str) -> Option<(&str, bool)> {
     Some((arch, words.next()? == "gz"))
 }
 
-async fn upload(writer: &mut (dyn AsyncWrite + Send + Unpin), payload: &[u8], limit: Duration) -> io::Result<()> {
-    writer.write_all(format!("{}\n", payload.len()).as_bytes()).await?;
+async fn upload(
+    writer: &mut (dyn AsyncWrite + Send + Unpin),
+    payload: &[u8],
+    limit: Duration,
+) -> io::Result<()> {
+    writer
+        .write_all(format!("{}\n", payload.len()).as_bytes())
+        .await?;
     for part in payload.chunks(64 * 1024) {
-        timeout(limit, writer.write_all(part)).await.map_err(io::Error::other)??;
+        timeout(limit, writer.write_all(part))
+            .await
+            .map_err(io::Error::other)??;
     }
     writer.flush().await
 }
@@ -224,8 +261,12 @@ impl Lines {
         } else if let Some(arch) = line.strip_prefix("arch ") {
             return Some(BootFault::UnsupportedArch(arch.to_owned()));
         } else if let Some(reasons) = line.strip_prefix("fail ") {
-            let each = reasons.split('|').filter_map(|one| one.trim().split_once('='));
-            return Some(BootFault::NoFolder(each.map(|(d, r)| (d.to_owned(), r.to_owned())).collect()));
+            let each = reasons
+                .split('|')
+                .filter_map(|one| one.trim().split_once('='));
+            return Some(BootFault::NoFolder(
+                each.map(|(d, r)| (d.to_owned(), r.to_owned())).collect(),
+            ));
         }
         None
     }
@@ -234,13 +275,20 @@ impl Lines {
         let mut all = self.noise.clone();
         all.extend_from_slice(&self.text);
         let text = String::from_utf8_lossy(&all);
-        text.trim().chars().filter(|c| !c.is_control() || *c == '\n').take(400).collect()
+        text.trim()
+            .chars()
+            .filter(|c| !c.is_control() || *c == '\n')
+            .take(400)
+            .collect()
     }
 }
 
 /// A folder that may be named in the next script: nothing in it means anything to a shell.
 pub(super) fn is_plain(folder: &str) -> bool {
-    folder.starts_with('/') && folder.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b))
+    folder.starts_with('/')
+        && folder
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b))
 }
 
 #[cfg(test)]

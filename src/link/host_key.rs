@@ -61,7 +61,12 @@ pub(super) struct Inspected {
 }
 
 impl Inspector {
-    pub(super) fn new(host: &str, hop: &Hop, settings: &Settings, questions: &Arc<Mutex<()>>) -> Result<Self, LinkError> {
+    pub(super) fn new(
+        host: &str,
+        hop: &Hop,
+        settings: &Settings,
+        questions: &Arc<Mutex<()>>,
+    ) -> Result<Self, LinkError> {
         let rules = hop.host_key.clone();
         let known = KnownHosts::read(rules.user_files.iter().chain(&rules.global_files))
             .map_err(|(file, error)| unreadable(host, &file, &error))?;
@@ -86,17 +91,28 @@ impl Inspector {
         let finding = match shown {
             PublicKeyOrCertificate::PublicKey { key, .. } => self.known.check_key(&self.names, key),
             PublicKeyOrCertificate::Certificate(certificate) => {
-                let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+                let now = SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .map_or(0, |d| d.as_secs());
                 self.known.check_certificate(&self.names, certificate, now)
             }
         };
         let key = shown.public_key();
         if self.scan {
-            return Inspected { scanned: Some(self.describe(&key, &finding)), ..Inspected::default() };
+            return Inspected {
+                scanned: Some(self.describe(&key, &finding)),
+                ..Inspected::default()
+            };
         }
         match self.judge(&key, finding) {
-            Ok(untrusted) => Inspected { untrusted, ..Inspected::default() },
-            Err(error) => Inspected { error: Some(error), ..Inspected::default() },
+            Ok(untrusted) => Inspected {
+                untrusted,
+                ..Inspected::default()
+            },
+            Err(error) => Inspected {
+                error: Some(error),
+                ..Inspected::default()
+            },
         }
     }
 
@@ -108,18 +124,30 @@ impl Inspector {
         let algorithm = key.algorithm().to_string();
         match finding {
             Finding::Known => Ok(false),
-            Finding::Revoked { file, line } => {
-                Err(LinkError::HostKeyRevoked { host, name, fingerprint, file, line })
+            Finding::Revoked { file, line } => Err(LinkError::HostKeyRevoked {
+                host,
+                name,
+                fingerprint,
+                file,
+                line,
+            }),
+            Finding::BadCertificate(reason) => {
+                Err(LinkError::HostCertificate { host, name, reason })
             }
-            Finding::BadCertificate(reason) => Err(LinkError::HostCertificate { host, name, reason }),
             Finding::Unknown | Finding::Changed(_) if self.rules.replace => {
-                self.write(|| known_hosts::replace(&self.rules.user_files, &name, key, self.rules.hash))?;
+                self.write(|| {
+                    known_hosts::replace(&self.rules.user_files, &name, key, self.rules.hash)
+                })?;
                 Ok(false)
             }
             Finding::Changed(_) if self.rules.policy == HostKeyPolicy::Off => Ok(true),
-            Finding::Changed(expected) => {
-                Err(LinkError::HostKeyChanged { host, name, expected, algorithm, fingerprint })
-            }
+            Finding::Changed(expected) => Err(LinkError::HostKeyChanged {
+                host,
+                name,
+                expected,
+                algorithm,
+                fingerprint,
+            }),
             Finding::Unknown if self.accepts_unknown(&algorithm, &fingerprint) => {
                 if let Some(file) = self.rules.user_files.first() {
                     self.write(|| known_hosts::append(file, &name, key, self.rules.hash))?;
@@ -131,7 +159,13 @@ impl Inspector {
                 name,
                 algorithm,
                 fingerprint,
-                files: self.rules.user_files.iter().chain(&self.rules.global_files).cloned().collect(),
+                files: self
+                    .rules
+                    .user_files
+                    .iter()
+                    .chain(&self.rules.global_files)
+                    .cloned()
+                    .collect(),
             }),
         }
     }
@@ -165,7 +199,9 @@ impl Inspector {
     fn describe(&self, key: &PublicKey, finding: &Finding) -> HostKey {
         HostKey {
             name: self.names.written.clone(),
-            line: PublicKey::new(key.key_data().clone(), "").to_openssh().unwrap_or_default(),
+            line: PublicKey::new(key.key_data().clone(), "")
+                .to_openssh()
+                .unwrap_or_default(),
             algorithm: key.algorithm().to_string(),
             fingerprint: fingerprint(key),
             verdict: match finding {
@@ -216,14 +252,26 @@ pub fn replace_known_host(target: &Target, key: &HostKey) -> Result<(), LinkErro
     let parsed = PublicKey::from_openssh(&key.line)
         .map_err(|error| config(target, &format!("no host key: {}: {error}", key.line)))?;
     let rules = &last.host_key;
-    known_hosts::replace(&rules.user_files, &key.name, &parsed, rules.hash)
-        .map_err(|error| unreadable(&target.name, rules.user_files.first().unwrap_or(&PathBuf::new()), &error))
+    known_hosts::replace(&rules.user_files, &key.name, &parsed, rules.hash).map_err(|error| {
+        unreadable(
+            &target.name,
+            rules.user_files.first().unwrap_or(&PathBuf::new()),
+            &error,
+        )
+    })
 }
 
 fn no_ssh(target: &Target) -> LinkError {
-    config(target, "it isn't reached by our own SSH, so there is no host key to see")
+    config(
+        target,
+        "it isn't reached by our own SSH, so there is no host key to see",
+    )
 }
 
 fn config(target: &Target, message: &str) -> LinkError {
-    LinkError::Config { host: target.name.clone(), message: message.to_owned(), hints: Vec::new() }
+    LinkError::Config {
+        host: target.name.clone(),
+        message: message.to_owned(),
+        hints: Vec::new(),
+    }
 }

@@ -2,7 +2,9 @@
 
 use super::error::LinkError;
 use super::settings::Prompt;
-use russh::keys::{Certificate, PrivateKey, PublicKey, decode_secret_key, load_openssh_certificate};
+use russh::keys::{
+    Certificate, PrivateKey, PublicKey, decode_secret_key, load_openssh_certificate,
+};
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -29,7 +31,12 @@ pub(super) struct KeyFault {
 
 impl KeyFault {
     pub(super) fn into_error(self, host: &str, path: &Path) -> LinkError {
-        LinkError::Key { host: host.to_owned(), path: path.to_owned(), reason: self.reason, hints: self.hints }
+        LinkError::Key {
+            host: host.to_owned(),
+            path: path.to_owned(),
+            reason: self.reason,
+            hints: self.hints,
+        }
     }
 }
 
@@ -56,7 +63,9 @@ impl KeyRing {
 pub(super) fn public_half(path: &Path) -> Option<PublicKey> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".pub");
-    let text = std::fs::read_to_string(PathBuf::from(beside)).or_else(|_| std::fs::read_to_string(path)).ok()?;
+    let text = std::fs::read_to_string(PathBuf::from(beside))
+        .or_else(|_| std::fs::read_to_string(path))
+        .ok()?;
     PublicKey::from_openssh(text.trim())
         .ok()
         .or_else(|| Some(PrivateKey::from_openssh(&text).ok()?.public_key().clone()))
@@ -66,19 +75,29 @@ fn read(path: &Path, prompt: &dyn Prompt) -> Result<Loaded, KeyFault> {
     let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
     check_mode(path)?;
     if PublicKey::from_openssh(text.trim()).is_ok() {
-        return Err(fault("it is a public key", "name the private key, or add it to ssh-agent"));
+        return Err(fault(
+            "it is a public key",
+            "name the private key, or add it to ssh-agent",
+        ));
     }
     let key = decode(path, &text, prompt)?;
     let mut beside = path.as_os_str().to_owned();
     beside.push("-cert.pub");
     let certificate = load_openssh_certificate(PathBuf::from(beside)).ok();
-    Ok(Loaded { key: Arc::new(key), certificate })
+    Ok(Loaded {
+        key: Arc::new(key),
+        certificate,
+    })
 }
 
 fn decode(path: &Path, text: &str, prompt: &dyn Prompt) -> Result<PrivateKey, KeyFault> {
     if !is_encrypted(text) {
-        return decode_secret_key(text, None)
-            .map_err(|error| fault(&format!("it can't be understood: {error}"), "is it an OpenSSH, PEM or PKCS#8 private key?"));
+        return decode_secret_key(text, None).map_err(|error| {
+            fault(
+                &format!("it can't be understood: {error}"),
+                "is it an OpenSSH, PEM or PKCS#8 private key?",
+            )
+        });
     }
     for attempt in 0..TRIES {
         let Some(passphrase) = prompt.passphrase(path, attempt > 0) else {
@@ -91,7 +110,10 @@ fn decode(path: &Path, text: &str, prompt: &dyn Prompt) -> Result<PrivateKey, Ke
             return Ok(key);
         }
     }
-    Err(fault("the passphrase is wrong", "check it with: ssh-keygen -y -f KEY"))
+    Err(fault(
+        "the passphrase is wrong",
+        "check it with: ssh-keygen -y -f KEY",
+    ))
 }
 
 fn is_encrypted(text: &str) -> bool {
@@ -121,11 +143,19 @@ fn unreadable(path: &Path, error: &std::io::Error) -> KeyFault {
     } else {
         format!("it must be readable for you: ls -l {}", path.display())
     };
-    KeyFault { missing, reason: error.to_string(), hints: vec![hint] }
+    KeyFault {
+        missing,
+        reason: error.to_string(),
+        hints: vec![hint],
+    }
 }
 
 fn fault(reason: &str, hint: &str) -> KeyFault {
-    KeyFault { missing: false, reason: reason.to_owned(), hints: vec![hint.to_owned()] }
+    KeyFault {
+        missing: false,
+        reason: reason.to_owned(),
+        hints: vec![hint.to_owned()],
+    }
 }
 
 #[cfg(test)]
@@ -156,7 +186,12 @@ mod tests {
 
     fn keygen(folder: &Path, name: &str, args: &[&str]) -> PathBuf {
         let path = folder.join(name);
-        let status = Command::new("ssh-keygen").args(["-q", "-f"]).arg(&path).args(args).status().unwrap();
+        let status = Command::new("ssh-keygen")
+            .args(["-q", "-f"])
+            .arg(&path)
+            .args(args)
+            .status()
+            .unwrap();
         assert!(status.success());
         path
     }
@@ -172,22 +207,37 @@ mod tests {
             ("pkcs8", &["-t", "ecdsa", "-m", "PKCS8", "-N", ""]),
         ] {
             let path = keygen(folder.path(), name, args);
-            let loaded = KeyRing::default().load(&path, &NoPrompt).unwrap_or_else(|f| panic!("{name}: {}", f.reason));
-            assert_eq!(loaded.key.public_key().key_data(), public_half(&path).unwrap().key_data(), "{name}");
+            let loaded = KeyRing::default()
+                .load(&path, &NoPrompt)
+                .unwrap_or_else(|f| panic!("{name}: {}", f.reason));
+            assert_eq!(
+                loaded.key.public_key().key_data(),
+                public_half(&path).unwrap().key_data(),
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn asks_for_a_passphrase_once_for_all_hosts() {
         let folder = tempfile::tempdir().unwrap();
-        for args in [&["-t", "ed25519", "-N", "right"][..], &["-t", "ecdsa", "-m", "PKCS8", "-N", "right"]] {
+        for args in [
+            &["-t", "ed25519", "-N", "right"][..],
+            &["-t", "ecdsa", "-m", "PKCS8", "-N", "right"],
+        ] {
             let path = keygen(folder.path(), &format!("k{}", args.len()), args);
             let ring = KeyRing::default();
             let prompt = answers(&["wrong", "right"]);
             assert!(ring.load(&path, &prompt).is_ok(), "{args:?}");
             assert!(ring.load(&path, &prompt).is_ok());
             assert_eq!(prompt.1.load(Ordering::SeqCst), 2);
-            let reason = |answers: &Answers| KeyRing::default().load(&path, answers).err().unwrap().reason;
+            let reason = |answers: &Answers| {
+                KeyRing::default()
+                    .load(&path, answers)
+                    .err()
+                    .unwrap()
+                    .reason
+            };
             assert!(reason(&answers(&[])).contains("nobody gave"));
             assert!(reason(&answers(&["a", "b", "c", "right"])).contains("wrong"));
         }
@@ -200,10 +250,17 @@ mod tests {
         let path = keygen(folder.path(), "k", &["-t", "ed25519", "-N", ""]);
         let load = |path: &Path| KeyRing::default().load(path, &NoPrompt).err().unwrap();
         assert!(load(&folder.path().join("none")).missing);
-        assert!(load(&path.with_extension("pub")).reason.contains("lets others read"));
+        assert!(
+            load(&path.with_extension("pub"))
+                .reason
+                .contains("lets others read")
+        );
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
         let fault = load(&path);
-        assert!(fault.reason.contains("0640") && fault.hints[0].starts_with("chmod 600"), "{fault:?}");
+        assert!(
+            fault.reason.contains("0640") && fault.hints[0].starts_with("chmod 600"),
+            "{fault:?}"
+        );
         let public = path.with_extension("pub");
         std::fs::set_permissions(&public, std::fs::Permissions::from_mode(0o600)).unwrap();
         assert!(load(&public).reason.contains("public key"));

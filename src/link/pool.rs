@@ -143,7 +143,11 @@ impl Pool {
     }
 
     /// The connection to the last of these bastions; None when there are none.
-    pub(super) async fn bastion(&self, host: &str, hops: &[Hop]) -> Result<Option<Arc<Ssh>>, LinkError> {
+    pub(super) async fn bastion(
+        &self,
+        host: &str,
+        hops: &[Hop],
+    ) -> Result<Option<Arc<Ssh>>, LinkError> {
         self.0.bastion(host, hops).await
     }
 }
@@ -155,17 +159,29 @@ impl Shared {
         for (index, hop) in hops.iter().enumerate() {
             way.push_str(&format!("{hop:?} "));
             // Connections to the last bastion are shared by some hosts, those before by all.
-            let share = if index + 1 == hops.len() { self.share(&way, host) } else { 0 };
-            let place = Arc::clone(lock(&self.bastions).entry(format!("{way}#{share}")).or_default());
+            let share = if index + 1 == hops.len() {
+                self.share(&way, host)
+            } else {
+                0
+            };
+            let place = Arc::clone(
+                lock(&self.bastions)
+                    .entry(format!("{way}#{share}"))
+                    .or_default(),
+            );
             let mut place = place.lock().await;
             let ready = place.as_ref().filter(|ssh| !ssh.is_closed()).cloned();
             let ssh = match ready {
                 Some(ssh) => ssh,
-                None => self.hop(host, hop, via).await.map(Arc::new).map_err(|error| LinkError::Jump {
-                    host: host.to_owned(),
-                    via: format!("{}@{}", hop.user, hop.alias),
-                    source: Box::new(error),
-                })?,
+                None => self
+                    .hop(host, hop, via)
+                    .await
+                    .map(Arc::new)
+                    .map_err(|error| LinkError::Jump {
+                        host: host.to_owned(),
+                        via: format!("{}@{}", hop.user, hop.alias),
+                        source: Box::new(error),
+                    })?,
             };
             *place = Some(Arc::clone(&ssh));
             via = Some(ssh);
@@ -177,10 +193,13 @@ impl Shared {
     fn share(&self, way: &str, host: &str) -> usize {
         let mut behind = lock(&self.behind);
         let hosts = behind.entry(way.to_owned()).or_default();
-        let position = hosts.iter().position(|known| known == host).unwrap_or_else(|| {
-            hosts.push(host.to_owned());
-            hosts.len() - 1
-        });
+        let position = hosts
+            .iter()
+            .position(|known| known == host)
+            .unwrap_or_else(|| {
+                hosts.push(host.to_owned());
+                hosts.len() - 1
+            });
         position / HOSTS_PER_BASTION
     }
 
@@ -188,9 +207,16 @@ impl Shared {
         let inspector = Inspector::new(host, hop, &self.settings, &self.questions)?;
         let most = self.settings.parallel_per_address.max(1);
         let handshakes = Arc::clone(
-            lock(&self.handshakes).entry(ssh::address(hop)).or_insert_with(|| Arc::new(Semaphore::new(most))),
+            lock(&self.handshakes)
+                .entry(ssh::address(hop))
+                .or_insert_with(|| Arc::new(Semaphore::new(most))),
         );
-        let around = Surroundings { host, settings: &self.settings, keys: &self.keys, handshakes: &handshakes };
+        let around = Surroundings {
+            host,
+            settings: &self.settings,
+            keys: &self.keys,
+            handshakes: &handshakes,
+        };
         ssh::connect(hop, via, inspector, &around).await
     }
 
@@ -243,8 +269,14 @@ impl Host {
     /// `seen`: how many attempts had ended when the caller began to wait. One that failed since then fails the caller
     /// too: fifty tasks that wait for a dead host wait once.
     async fn ensure_carrier(&self, state: &mut State, seen: u64) -> Result<Carrier, LinkError> {
-        if let Some(carrier) = state.carrier.as_ref().filter(|carrier| !carrier.is_closed()) {
-            if let (Some(error), true) = (&state.failed, self.attempts.load(Ordering::SeqCst) != seen) {
+        if let Some(carrier) = state
+            .carrier
+            .as_ref()
+            .filter(|carrier| !carrier.is_closed())
+        {
+            if let (Some(error), true) =
+                (&state.failed, self.attempts.load(Ordering::SeqCst) != seen)
+            {
                 return Err(error.clone());
             }
             return Ok(carrier.clone());
@@ -271,17 +303,27 @@ impl Host {
                 };
                 let _permit = pool.connects.acquire().await;
                 let via = pool.bastion(self.name(), before).await?;
-                Ok(Carrier::Ssh(Arc::new(pool.hop(self.name(), last, via).await?)))
+                Ok(Carrier::Ssh(Arc::new(
+                    pool.hop(self.name(), last, via).await?,
+                )))
             }
         }
     }
 
     fn config(&self, message: &str) -> LinkError {
-        LinkError::Config { host: self.name().to_owned(), message: message.to_owned(), hints: Vec::new() }
+        LinkError::Config {
+            host: self.name().to_owned(),
+            message: message.to_owned(),
+            hints: Vec::new(),
+        }
     }
 
     fn no_agent(&self, reason: String) -> LinkError {
-        LinkError::Agent { host: self.name().to_owned(), reason, stderr: String::new() }
+        LinkError::Agent {
+            host: self.name().to_owned(),
+            reason,
+            stderr: String::new(),
+        }
     }
 
     async fn start_agent(&self, carrier: &Carrier) -> Result<Agent, LinkError> {
@@ -291,23 +333,36 @@ impl Host {
                 return Err(self.no_agent("there is no program for connection: local".to_owned()));
             };
             let mut streams = RawStreams::of(process::local(self.name(), agent)?);
-            return match bootstrap::boot(&mut streams.reader, &mut streams.writer, None, limit).await {
+            return match bootstrap::boot(&mut streams.reader, &mut streams.writer, None, limit)
+                .await
+            {
                 Ok(hello) => Ok(streams.start(self.name(), hello)),
                 Err(fault) => Err(self.boot_error(fault, &streams, carrier)),
             };
         }
-        let programs = self.pool.programs().await.map_err(|reason| self.no_agent(reason))?;
+        let programs = self
+            .pool
+            .programs()
+            .await
+            .map_err(|reason| self.no_agent(reason))?;
         let mut skip = Vec::new();
         for _ in 0..BOOT_TRIES {
             let mut streams = self.open(carrier, &programs.command(&skip)).await?;
-            let booted = bootstrap::boot(&mut streams.reader, &mut streams.writer, Some(&programs), limit);
+            let booted = bootstrap::boot(
+                &mut streams.reader,
+                &mut streams.writer,
+                Some(&programs),
+                limit,
+            );
             match booted.await {
                 Ok(hello) => return Ok(streams.start(self.name(), hello)),
                 // It looked executable and wasn't (SELinux, fapolicyd): try the next folder.
-                Err(BootFault::Ended { ran_in: Some(folder), .. })
-                    if matches!(streams.settled_status().await, Some(126 | 127))
-                        && bootstrap::is_plain(&folder)
-                        && !skip.contains(&folder) =>
+                Err(BootFault::Ended {
+                    ran_in: Some(folder),
+                    ..
+                }) if matches!(streams.settled_status().await, Some(126 | 127))
+                    && bootstrap::is_plain(&folder)
+                    && !skip.contains(&folder) =>
                 {
                     skip.push(folder);
                 }
@@ -317,16 +372,28 @@ impl Host {
                 }
             }
         }
-        let tried = skip.into_iter().map(|folder| (folder, "cannot execute here".to_owned())).collect();
-        Err(LinkError::NoExec { host: self.name().to_owned(), tried })
+        let tried = skip
+            .into_iter()
+            .map(|folder| (folder, "cannot execute here".to_owned()))
+            .collect();
+        Err(LinkError::NoExec {
+            host: self.name().to_owned(),
+            tried,
+        })
     }
 
     async fn open(&self, carrier: &Carrier, command: &str) -> Result<RawStreams, LinkError> {
         match (carrier, &self.target.connection) {
-            (Carrier::Ssh(ssh), _) => Ok(RawStreams::of_pipe(ssh.start(command).await?, Arc::clone(ssh))),
-            (_, Connection::Program(program)) => {
-                Ok(RawStreams::of(process::ssh(self.name(), program, &[], Some(command))?))
-            }
+            (Carrier::Ssh(ssh), _) => Ok(RawStreams::of_pipe(
+                ssh.start(command).await?,
+                Arc::clone(ssh),
+            )),
+            (_, Connection::Program(program)) => Ok(RawStreams::of(process::ssh(
+                self.name(),
+                program,
+                &[],
+                Some(command),
+            )?)),
             _ => Err(self.config("nothing leads to it")),
         }
     }
@@ -336,7 +403,13 @@ impl Host {
         let stderr = streams.exit.stderr();
         match fault {
             BootFault::UnsupportedArch(arch) => {
-                let known = self.pool.settings.agents.architectures().map(str::to_owned).collect();
+                let known = self
+                    .pool
+                    .settings
+                    .agents
+                    .architectures()
+                    .map(str::to_owned)
+                    .collect();
                 LinkError::UnsupportedArch { host, arch, known }
             }
             BootFault::NoFolder(tried) => {
@@ -349,27 +422,52 @@ impl Host {
                     LinkError::NoExec { host, tried }
                 }
             }
-            BootFault::Ended { ran_in: Some(folder), said } => {
-                let status = streams.exit.status().map_or(String::new(), |s| format!(" with status {s}"));
-                LinkError::Agent { host, reason: format!("it ended at once{status} in {folder} {said}"), stderr }
+            BootFault::Ended {
+                ran_in: Some(folder),
+                said,
+            } => {
+                let status = streams
+                    .exit
+                    .status()
+                    .map_or(String::new(), |s| format!(" with status {s}"));
+                LinkError::Agent {
+                    host,
+                    reason: format!("it ended at once{status} in {folder} {said}"),
+                    stderr,
+                }
             }
             BootFault::Ended { said, .. } => match (&self.target.connection, carrier) {
                 (Connection::Program(program), _) if streams.exit.status() == Some(255) => {
                     process::ssh_error(&host, program, &stderr)
                 }
-                (_, Carrier::Ssh(ssh)) if ssh.is_closed() => {
-                    LinkError::Lost { host, doing: "starting the agent".to_owned(), reason: ssh.reason() }
-                }
-                (_, Carrier::Local) => {
-                    LinkError::Agent { host, reason: format!("it ended without a word {said}"), stderr }
-                }
-                _ => LinkError::NotShell { host, output: [said, stderr].join(" ").trim().to_owned() },
+                (_, Carrier::Ssh(ssh)) if ssh.is_closed() => LinkError::Lost {
+                    host,
+                    doing: "starting the agent".to_owned(),
+                    reason: ssh.reason(),
+                },
+                (_, Carrier::Local) => LinkError::Agent {
+                    host,
+                    reason: format!("it ended without a word {said}"),
+                    stderr,
+                },
+                _ => LinkError::NotShell {
+                    host,
+                    output: [said, stderr].join(" ").trim().to_owned(),
+                },
             },
             BootFault::Silent { said } => {
                 let limit = self.pool.settings.bootstrap_timeout.as_secs_f64();
-                LinkError::Agent { host, reason: format!("the host said nothing for {limit} s {said}"), stderr }
+                LinkError::Agent {
+                    host,
+                    reason: format!("the host said nothing for {limit} s {said}"),
+                    stderr,
+                }
             }
-            BootFault::Broken(reason) => LinkError::Agent { host, reason, stderr },
+            BootFault::Broken(reason) => LinkError::Agent {
+                host,
+                reason,
+                stderr,
+            },
         }
     }
 }
@@ -395,7 +493,13 @@ impl RawStreams {
     }
 
     fn of_pipe(pipe: Pipe, ssh: Arc<Ssh>) -> Self {
-        Self { reader: Box::new(pipe.reader), writer: pipe.writer, exit: pipe.exit, child: None, ssh: Some(ssh) }
+        Self {
+            reader: Box::new(pipe.reader),
+            writer: pipe.writer,
+            exit: pipe.exit,
+            child: None,
+            ssh: Some(ssh),
+        }
     }
 
     /// The exit status, which comes a moment after the end of the stream.
@@ -417,9 +521,23 @@ impl RawStreams {
         self.exit.status()
     }
 
-    fn start(self, host: &str, (decoder, hello): (host::wire::Decoder, host::wire::Hello)) -> Agent {
+    fn start(
+        self,
+        host: &str,
+        (decoder, hello): (host::wire::Decoder, host::wire::Hello),
+    ) -> Agent {
         let keep: Box<dyn Any + Send> = Box::new((self.child, self.ssh));
-        Agent::start(host, Streams { reader: self.reader, writer: self.writer, decoder, hello, exit: self.exit, keep })
+        Agent::start(
+            host,
+            Streams {
+                reader: self.reader,
+                writer: self.writer,
+                decoder,
+                hello,
+                exit: self.exit,
+                keep,
+            },
+        )
     }
 }
 
@@ -432,7 +550,11 @@ impl Link {
     /// Runs one task in the agent; many may run at the same time. Dropping the future cancels the task on the host.
     ///
     /// `Lost` means that nobody knows how far the task got. The next call makes a new connection.
-    pub async fn run(&self, task: host::Task, blobs: impl BlobSource) -> Result<host::Outcome, LinkError> {
+    pub async fn run(
+        &self,
+        task: host::Task,
+        blobs: impl BlobSource,
+    ) -> Result<host::Outcome, LinkError> {
         self.0.agent().await?.run(task, Arc::new(blobs)).await
     }
 
@@ -454,7 +576,9 @@ impl Link {
     pub async fn exec(&self, command: &str, stdin: Option<&[u8]>) -> Result<ExecOutput, LinkError> {
         match (self.0.carrier().await?, &self.0.target.connection) {
             (Carrier::Ssh(ssh), _) => ssh.exec(command, stdin).await,
-            (Carrier::Program, Connection::Program(program)) => self.exec_by_program(program, command, stdin).await,
+            (Carrier::Program, Connection::Program(program)) => {
+                self.exec_by_program(program, command, stdin).await
+            }
             _ => process::exec_local(self.name(), command, stdin).await,
         }
     }
@@ -466,11 +590,13 @@ impl Link {
         stdin: Option<&[u8]>,
     ) -> Result<ExecOutput, LinkError> {
         let process = process::ssh(self.name(), program, &[], Some(command))?;
-        let output = process::exec(process, stdin).await.map_err(|error| LinkError::Lost {
-            host: self.name().to_owned(),
-            doing: "running a command".to_owned(),
-            reason: error.to_string(),
-        })?;
+        let output = process::exec(process, stdin)
+            .await
+            .map_err(|error| LinkError::Lost {
+                host: self.name().to_owned(),
+                doing: "running a command".to_owned(),
+                reason: error.to_string(),
+            })?;
         // 255 is ssh's own, unless the command says it too: then it has said something, or nothing at all.
         let said = String::from_utf8_lossy(&output.stderr);
         if output.rc == 255 && output.stdout.is_empty() && !said.trim().is_empty() {
@@ -482,25 +608,44 @@ impl Link {
     /// A TCP connection made by the host.
     pub async fn tunnel(&self, address: &str, port: u16) -> Result<Tunnel, LinkError> {
         let to = format!("{address}:{port}");
-        let failed = |reason: String| LinkError::Tunnel { host: self.name().to_owned(), address: to.clone(), reason };
+        let failed = |reason: String| LinkError::Tunnel {
+            host: self.name().to_owned(),
+            address: to.clone(),
+            reason,
+        };
         match (self.0.carrier().await?, &self.0.target.connection) {
-            (Carrier::Ssh(ssh), _) => ssh.tunnel(address, port).await.map_err(|error| match error {
-                _ if ssh.is_closed() => LinkError::Lost {
-                    host: self.name().to_owned(),
-                    doing: format!("opening a tunnel to {to}"),
-                    reason: ssh.reason(),
-                },
-                russh::Error::ChannelOpenFailure(kind) => failed(format!("the host can't connect to {to}: {kind:?}")),
-                other => failed(format!("no tunnel to {to}: {other}")),
-            }),
+            (Carrier::Ssh(ssh), _) => {
+                ssh.tunnel(address, port)
+                    .await
+                    .map_err(|error| match error {
+                        _ if ssh.is_closed() => LinkError::Lost {
+                            host: self.name().to_owned(),
+                            doing: format!("opening a tunnel to {to}"),
+                            reason: ssh.reason(),
+                        },
+                        russh::Error::ChannelOpenFailure(kind) => {
+                            failed(format!("the host can't connect to {to}: {kind:?}"))
+                        }
+                        other => failed(format!("no tunnel to {to}: {other}")),
+                    })
+            }
             (Carrier::Program, Connection::Program(program)) => {
                 let extra = ["-W".to_owned(), to.clone()];
-                Ok(process::tunnel(process::ssh(self.name(), program, &extra, None)?))
+                Ok(process::tunnel(process::ssh(
+                    self.name(),
+                    program,
+                    &extra,
+                    None,
+                )?))
             }
             _ => {
                 let socket = tokio::net::TcpStream::connect((address, port));
-                let socket = socket.await.map_err(|error| failed(format!("can't connect to {to}: {error}")))?;
-                socket.set_nodelay(true).map_err(|error| failed(error.to_string()))?;
+                let socket = socket
+                    .await
+                    .map_err(|error| failed(format!("can't connect to {to}: {error}")))?;
+                socket
+                    .set_nodelay(true)
+                    .map_err(|error| failed(error.to_string()))?;
                 Ok(Box::new(socket))
             }
         }
@@ -509,7 +654,9 @@ impl Link {
     /// Ends the connection; the next use makes a new one. Tasks that are under way are lost.
     pub async fn close(&self) {
         let mut state = self.0.state.lock().await;
-        state.agent = None;
+        if let Some(agent) = state.agent.take() {
+            agent.end();
+        }
         state.failed = None;
         if let Some(Carrier::Ssh(ssh)) = state.carrier.take() {
             ssh.close().await;

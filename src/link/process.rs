@@ -60,7 +60,12 @@ fn spawn(mut command: Command, ask: Option<AskPass>) -> io::Result<Process> {
             kept.add_stderr(&buffer[..count]);
         }
     });
-    Ok(Process { reader, writer, exit, child: Keep { child, _ask: ask } })
+    Ok(Process {
+        reader,
+        writer,
+        exit,
+        child: Keep { child, _ask: ask },
+    })
 }
 
 pub(super) fn local(host: &str, agent: &LocalAgent) -> Result<Process, LinkError> {
@@ -74,11 +79,22 @@ pub(super) fn local(host: &str, agent: &LocalAgent) -> Result<Process, LinkError
 }
 
 /// `ssh … DESTINATION COMMAND`.
-pub(super) fn ssh(host: &str, program: &Program, extra: &[String], remote: Option<&str>) -> Result<Process, LinkError> {
+pub(super) fn ssh(
+    host: &str,
+    program: &Program,
+    extra: &[String],
+    remote: Option<&str>,
+) -> Result<Process, LinkError> {
     let cannot = |reason: String| LinkError::Config {
         host: host.to_owned(),
-        message: format!("{} is needed for {}: {reason}", program.ssh.display(), program.because),
-        hints: vec!["install openssh-client, or use options that kopsrun honours itself".to_owned()],
+        message: format!(
+            "{} is needed for {}: {reason}",
+            program.ssh.display(),
+            program.because
+        ),
+        hints: vec![
+            "install openssh-client, or use options that kopsrun honours itself".to_owned(),
+        ],
     };
     let ask = match &program.password {
         Some(password) => Some(AskPass::new(password).map_err(|error| cannot(error.to_string()))?),
@@ -87,7 +103,10 @@ pub(super) fn ssh(host: &str, program: &Program, extra: &[String], remote: Optio
     let mut command = Command::new(&program.ssh);
     command.args(extra).args(&program.args).args(remote);
     if let Some(ask) = &ask {
-        command.env("SSH_ASKPASS", ask.script()).env("SSH_ASKPASS_REQUIRE", "force").env("DISPLAY", ":0");
+        command
+            .env("SSH_ASKPASS", ask.script())
+            .env("SSH_ASKPASS_REQUIRE", "force")
+            .env("DISPLAY", ":0");
     }
     spawn(command, ask).map_err(|error| cannot(error.to_string()))
 }
@@ -107,12 +126,22 @@ pub(super) async fn exec(mut process: Process, stdin: Option<&[u8]>) -> io::Resu
     let ((), received) = tokio::join!(send, receive);
     received?;
     let status = process.child.child.wait().await?;
-    let rc = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
-    Ok(ExecOutput { rc, stdout, stderr: process.exit.stderr().into_bytes() })
+    let rc = status
+        .code()
+        .unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    Ok(ExecOutput {
+        rc,
+        stdout,
+        stderr: process.exit.stderr().into_bytes(),
+    })
 }
 
 /// Runs a command line on this machine.
-pub(super) async fn exec_local(host: &str, line: &str, stdin: Option<&[u8]>) -> Result<ExecOutput, LinkError> {
+pub(super) async fn exec_local(
+    host: &str,
+    line: &str,
+    stdin: Option<&[u8]>,
+) -> Result<ExecOutput, LinkError> {
     let mut command = Command::new("/bin/sh");
     command.arg("-c").arg(line);
     let failed = |error: io::Error| LinkError::Lost {
@@ -120,14 +149,24 @@ pub(super) async fn exec_local(host: &str, line: &str, stdin: Option<&[u8]>) -> 
         doing: "running a command".to_owned(),
         reason: error.to_string(),
     };
-    exec(spawn(command, None).map_err(failed)?, stdin).await.map_err(failed)
+    exec(spawn(command, None).map_err(failed)?, stdin)
+        .await
+        .map_err(failed)
 }
 
 /// What ssh said when it ended, as one of our errors. Only called when it failed before the host's shell ran.
 pub(super) fn ssh_error(host: &str, program: &Program, said: &str) -> LinkError {
     let (name, address) = (host.to_owned(), program.address.clone());
-    let reason = said.lines().last().unwrap_or("it ended without a word").to_owned();
-    let fingerprint = said.split_whitespace().find(|w| w.starts_with("SHA256:")).unwrap_or("").trim_end_matches('.');
+    let reason = said
+        .lines()
+        .last()
+        .unwrap_or("it ended without a word")
+        .to_owned();
+    let fingerprint = said
+        .split_whitespace()
+        .find(|w| w.starts_with("SHA256:"))
+        .unwrap_or("")
+        .trim_end_matches('.');
     let has = |text: &str| said.contains(text);
     if has("REMOTE HOST IDENTIFICATION HAS CHANGED") {
         LinkError::HostKeyChanged {
@@ -154,11 +193,22 @@ pub(super) fn ssh_error(host: &str, program: &Program, said: &str) -> LinkError 
             notes: Vec::new(),
         }
     } else if has("Connection refused") {
-        LinkError::Refused { host: name, address }
+        LinkError::Refused {
+            host: name,
+            address,
+        }
     } else if has("timed out") {
-        LinkError::Timeout { host: name, address, limit: program.connect_timeout }
+        LinkError::Timeout {
+            host: name,
+            address,
+            limit: program.connect_timeout,
+        }
     } else {
-        LinkError::Unreachable { host: name, address, reason: format!("ssh: {reason}") }
+        LinkError::Unreachable {
+            host: name,
+            address,
+            reason: format!("ssh: {reason}"),
+        }
     }
 }
 
@@ -173,8 +223,18 @@ impl AskPass {
         std::fs::DirBuilder::new().mode(0o700).create(&folder)?;
         let ask = Self { folder };
         let pipe = ask.folder.join("pipe");
-        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0)?;
-        let mut script = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o700).open(ask.script())?;
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &pipe,
+            rustix::fs::FileType::Fifo,
+            0o600.into(),
+            0,
+        )?;
+        let mut script = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o700)
+            .open(ask.script())?;
         // Only a question for a password is answered; one for a host key isn't.
         script.write_all(
             b"#!/bin/sh\ncase \"$1\" in *assword*|*assphrase*) exec cat \"${0%/*}/pipe\";; esac\nexit 1\n",
@@ -184,7 +244,10 @@ impl AskPass {
         // Opening waits for the script, and ends when the folder's owner gives up by opening it too.
         std::thread::spawn(move || {
             if let Ok(mut pipe) = std::fs::OpenOptions::new().write(true).open(&pipe) {
-                drop(pipe.write_all(password.expose().as_bytes()).and_then(|()| pipe.write_all(b"\n")));
+                drop(
+                    pipe.write_all(password.expose().as_bytes())
+                        .and_then(|()| pipe.write_all(b"\n")),
+                );
             }
         });
         Ok(ask)
@@ -212,13 +275,21 @@ pub(super) fn tunnel(process: Process) -> Tunnel {
 }
 
 impl AsyncRead for ChildStream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0.reader).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for ChildStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.0.writer).poll_write(cx, buf)
     }
 

@@ -222,7 +222,11 @@ impl Resolver<'_> {
             option(format!("IdentityFile=\"{}\"", key.display()));
         }
         // A second question would find nobody who answers.
-        let asks = if wanted.password.is_none() { "BatchMode=yes" } else { "NumberOfPasswordPrompts=1" };
+        let asks = if wanted.password.is_none() {
+            "BatchMode=yes"
+        } else {
+            "NumberOfPasswordPrompts=1"
+        };
         option(asks.to_owned());
         if hop.host_key.replace {
             option("StrictHostKeyChecking=accept-new".to_owned());

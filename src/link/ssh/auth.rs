@@ -38,13 +38,22 @@ pub(super) async fn log_in(
     untrusted: bool,
     around: &Surroundings<'_>,
 ) -> Result<(), LinkError> {
-    let mut log_in =
-        LogIn { handle, hop, around, offered: None, tried: Vec::new(), notes: Vec::new(), rsa: None };
+    let mut log_in = LogIn {
+        handle,
+        hop,
+        around,
+        offered: None,
+        tried: Vec::new(),
+        notes: Vec::new(),
+        rsa: None,
+    };
     if log_in.by_keys().await? {
         return Ok(());
     }
     if untrusted && hop.auth.password.is_some() {
-        log_in.notes.push("no password is sent to a host whose key has changed".to_owned());
+        log_in
+            .notes
+            .push("no password is sent to a host whose key has changed".to_owned());
     } else if log_in.by_password().await? {
         return Ok(());
     }
@@ -56,7 +65,12 @@ pub(super) async fn log_in(
             return Ok(());
         }
     }
-    let offered = log_in.offered.iter().flat_map(|set| set.iter()).map(String::from).collect();
+    let offered = log_in
+        .offered
+        .iter()
+        .flat_map(|set| set.iter())
+        .map(String::from)
+        .collect();
     Err(LinkError::AuthFailed {
         host: around.host.to_owned(),
         user: hop.user.clone(),
@@ -88,17 +102,26 @@ impl LogIn<'_> {
     }
 
     /// The server's answer to one attempt, which was waited for within the time limit. True: logged in.
-    fn answer(&mut self, result: Result<Result<AuthResult, russh::Error>, Elapsed>) -> Result<bool, LinkError> {
-        let result = result.map_err(|_| self.slow())?.map_err(|error| self.gone(&error))?;
+    fn answer(
+        &mut self,
+        result: Result<Result<AuthResult, russh::Error>, Elapsed>,
+    ) -> Result<bool, LinkError> {
+        let result = result
+            .map_err(|_| self.slow())?
+            .map_err(|error| self.gone(&error))?;
         Ok(self.note(result))
     }
 
     fn note(&mut self, result: AuthResult) -> bool {
         match result {
             AuthResult::Success => true,
-            AuthResult::Failure { remaining_methods, partial_success } => {
+            AuthResult::Failure {
+                remaining_methods,
+                partial_success,
+            } => {
                 if partial_success {
-                    self.tried.push("(accepted, but the host wants more)".to_owned());
+                    self.tried
+                        .push("(accepted, but the host wants more)".to_owned());
                 }
                 // An empty answer is a connection that has ended.
                 self.offered = Some(remaining_methods);
@@ -116,7 +139,10 @@ impl LogIn<'_> {
         let halves: Vec<_> = files.iter().map(|file| public_half(&file.path)).collect();
         let is_file = |identity: &AgentIdentity| {
             let key = identity.public_key();
-            halves.iter().flatten().any(|half| half.key_data() == key.key_data())
+            halves
+                .iter()
+                .flatten()
+                .any(|half| half.key_data() == key.key_data())
         };
         // Keys that somebody chose come first: sshd counts every wrong one (MaxAuthTries 6).
         let (chosen, others): (Vec<_>, Vec<_>) = match &mut agent {
@@ -130,28 +156,44 @@ impl LogIn<'_> {
             return Ok(true);
         }
         for (file, half) in files.iter().zip(&halves) {
-            let tried = half.as_ref().is_some_and(|half| in_agent.iter().any(|k| k.key_data() == half.key_data()));
+            let tried = half
+                .as_ref()
+                .is_some_and(|half| in_agent.iter().any(|k| k.key_data() == half.key_data()));
             if !tried && self.may(MethodKind::PublicKey) && self.by_file(file).await? {
                 return Ok(true);
             }
         }
         match &mut agent {
-            Some((client, _)) if !self.hop.auth.identities_only => self.by_agent(client, others).await,
+            Some((client, _)) if !self.hop.auth.identities_only => {
+                self.by_agent(client, others).await
+            }
             _ => Ok(false),
         }
     }
 
     /// Files that exist; the others are noted if somebody wrote them down.
     fn usable_files(&self) -> Vec<KeyFile> {
-        self.hop.auth.keys.iter().filter(|file| file.required || file.path.exists()).cloned().collect()
+        self.hop
+            .auth
+            .keys
+            .iter()
+            .filter(|file| file.required || file.path.exists())
+            .cloned()
+            .collect()
     }
 
     async fn by_file(&mut self, file: &KeyFile) -> Result<bool, LinkError> {
         let loaded = match self.load(&file.path).await {
             Ok(loaded) => loaded,
-            Err(fault) if file.required => return Err(fault.into_error(self.around.host, &file.path)),
+            Err(fault) if file.required => {
+                return Err(fault.into_error(self.around.host, &file.path));
+            }
             Err(fault) => {
-                self.notes.push(format!("{} wasn't used: {}", file.path.display(), fault.reason));
+                self.notes.push(format!(
+                    "{} wasn't used: {}",
+                    file.path.display(),
+                    fault.reason
+                ));
                 return Ok(false);
             }
         };
@@ -159,7 +201,9 @@ impl LogIn<'_> {
         let user = self.hop.user.clone();
         self.tried.push(format!("key {}", file.path.display()));
         if let Some(certificate) = loaded.certificate.clone() {
-            let attempt = self.handle.authenticate_openssh_cert(&user, Arc::clone(&loaded.key), certificate);
+            let attempt =
+                self.handle
+                    .authenticate_openssh_cert(&user, Arc::clone(&loaded.key), certificate);
             let result = timeout(self.around.settings.auth_timeout, attempt).await;
             if self.answer(result)? {
                 return Ok(true);
@@ -174,9 +218,15 @@ impl LogIn<'_> {
     async fn load(&self, path: &Path) -> Result<Loaded, KeyFault> {
         let (ring, path) = (Arc::clone(self.around.keys), path.to_owned());
         let prompt = Arc::clone(&self.around.settings.prompt);
-        tokio::task::spawn_blocking(move || ring.load(&path, prompt.as_ref())).await.unwrap_or_else(|error| {
-            Err(KeyFault { missing: false, reason: error.to_string(), hints: Vec::new() })
-        })
+        tokio::task::spawn_blocking(move || ring.load(&path, prompt.as_ref()))
+            .await
+            .unwrap_or_else(|error| {
+                Err(KeyFault {
+                    missing: false,
+                    reason: error.to_string(),
+                    hints: Vec::new(),
+                })
+            })
     }
 
     /// SHA-2 for RSA keys; the best that the server announces.
@@ -185,7 +235,11 @@ impl LogIn<'_> {
             return Ok(None);
         }
         if self.rsa.is_none() {
-            let best = self.handle.best_supported_rsa_hash().await.map_err(|error| self.gone(&error))?;
+            let best = self
+                .handle
+                .best_supported_rsa_hash()
+                .await
+                .map_err(|error| self.gone(&error))?;
             // Old servers announce nothing and may still know SHA-2; SHA-1 is never used.
             self.rsa = Some(best.flatten().or(Some(HashAlg::Sha256)));
         }
@@ -202,23 +256,32 @@ impl LogIn<'_> {
         match timeout(AGENT_LIMIT, asking).await {
             Ok(Ok(found)) => Some(found),
             Ok(Err(error)) => {
-                self.notes.push(format!("ssh-agent at {}: {error}", socket.display()));
+                self.notes
+                    .push(format!("ssh-agent at {}: {error}", socket.display()));
                 None
             }
             Err(_) => {
-                self.notes.push(format!("ssh-agent at {} doesn't answer", socket.display()));
+                self.notes
+                    .push(format!("ssh-agent at {} doesn't answer", socket.display()));
                 None
             }
         }
     }
 
-    async fn by_agent(&mut self, client: &mut UnixAgent, identities: Vec<AgentIdentity>) -> Result<bool, LinkError> {
+    async fn by_agent(
+        &mut self,
+        client: &mut UnixAgent,
+        identities: Vec<AgentIdentity>,
+    ) -> Result<bool, LinkError> {
         for identity in identities {
             if !self.may(MethodKind::PublicKey) {
                 return Ok(false);
             }
             let name = if identity.comment().is_empty() {
-                identity.public_key().fingerprint(HashAlg::Sha256).to_string()
+                identity
+                    .public_key()
+                    .fingerprint(HashAlg::Sha256)
+                    .to_string()
             } else {
                 identity.comment().to_owned()
             };
@@ -228,10 +291,14 @@ impl LogIn<'_> {
             let attempt = async {
                 match identity {
                     AgentIdentity::PublicKey { key, .. } => {
-                        self.handle.authenticate_publickey_with(user, key, hash, client).await
+                        self.handle
+                            .authenticate_publickey_with(user, key, hash, client)
+                            .await
                     }
                     AgentIdentity::Certificate { certificate, .. } => {
-                        self.handle.authenticate_certificate_with(user, certificate, hash, client).await
+                        self.handle
+                            .authenticate_certificate_with(user, certificate, hash, client)
+                            .await
                     }
                 }
             };
@@ -241,7 +308,9 @@ impl LogIn<'_> {
                         return Ok(true);
                     }
                 }
-                Ok(Err(error)) => self.notes.push(format!("ssh-agent didn't sign with {name}: {error}")),
+                Ok(Err(error)) => self
+                    .notes
+                    .push(format!("ssh-agent didn't sign with {name}: {error}")),
                 Err(_) => return Err(self.slow()),
             }
         }
@@ -255,7 +324,9 @@ impl LogIn<'_> {
         let user = self.hop.user.clone();
         if self.hop.auth.by_password && self.may(MethodKind::Password) {
             self.tried.push("password".to_owned());
-            let attempt = self.handle.authenticate_password(&user, password.expose().clone());
+            let attempt = self
+                .handle
+                .authenticate_password(&user, password.expose().clone());
             let result = timeout(self.around.settings.auth_timeout, attempt).await;
             if self.answer(result)? {
                 return Ok(true);
@@ -272,23 +343,41 @@ impl LogIn<'_> {
 }
 
 /// Gives the password once, to the first hidden question; a second one means that it was wrong.
-async fn answer_prompts(handle: &mut Handle<Handler>, user: &str, password: &str) -> Result<AuthResult, russh::Error> {
-    let mut response = handle.authenticate_keyboard_interactive_start(user, None::<String>).await?;
+async fn answer_prompts(
+    handle: &mut Handle<Handler>,
+    user: &str,
+    password: &str,
+) -> Result<AuthResult, russh::Error> {
+    let mut response = handle
+        .authenticate_keyboard_interactive_start(user, None::<String>)
+        .await?;
     let mut given = false;
     loop {
         match response {
             KeyboardInteractiveAuthResponse::Success => return Ok(AuthResult::Success),
-            KeyboardInteractiveAuthResponse::Failure { remaining_methods, partial_success } => {
-                return Ok(AuthResult::Failure { remaining_methods, partial_success });
+            KeyboardInteractiveAuthResponse::Failure {
+                remaining_methods,
+                partial_success,
+            } => {
+                return Ok(AuthResult::Failure {
+                    remaining_methods,
+                    partial_success,
+                });
             }
             KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. } => {
                 let mut answers = Vec::with_capacity(prompts.len());
                 for prompt in &prompts {
                     let answer = !prompt.echo && !given;
                     given |= answer;
-                    answers.push(if answer { password.to_owned() } else { String::new() });
+                    answers.push(if answer {
+                        password.to_owned()
+                    } else {
+                        String::new()
+                    });
                 }
-                response = handle.authenticate_keyboard_interactive_respond(answers).await?;
+                response = handle
+                    .authenticate_keyboard_interactive_respond(answers)
+                    .await?;
             }
         }
     }

@@ -7,7 +7,7 @@ mod auth;
 mod pipe;
 mod socket;
 
-pub(super) use pipe::{Exit, Pipe, PipeReader};
+pub(super) use pipe::{Exit, Pipe};
 
 use super::algorithms;
 use super::error::LinkError;
@@ -67,23 +67,38 @@ pub(super) struct Handler {
 impl client::Handler for Handler {
     type Error = russh::Error;
 
-    async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, russh::Error> {
+    async fn check_server_key(
+        &mut self,
+        shown: &PublicKeyOrCertificate,
+    ) -> Result<bool, russh::Error> {
         let inspector = Arc::clone(&self.inspector);
         let shown = match shown {
             PublicKeyOrCertificate::PublicKey { key, hash_alg } => {
-                PublicKeyOrCertificate::PublicKey { key: key.clone(), hash_alg: *hash_alg }
+                PublicKeyOrCertificate::PublicKey {
+                    key: key.clone(),
+                    hash_alg: *hash_alg,
+                }
             }
-            PublicKeyOrCertificate::Certificate(certificate) => PublicKeyOrCertificate::Certificate(certificate.clone()),
+            PublicKeyOrCertificate::Certificate(certificate) => {
+                PublicKeyOrCertificate::Certificate(certificate.clone())
+            }
         };
-        let result = tokio::task::spawn_blocking(move || inspector.inspect(&shown)).await?;
+        let result = tokio::task::spawn_blocking(move || inspector.inspect(&shown))
+            .await
+            .map_err(std::io::Error::other)?;
         let accepted = result.error.is_none() && result.scanned.is_none();
         *lock(&self.inspected) = result;
         Ok(accepted)
     }
 
-    async fn disconnected(&mut self, reason: DisconnectReason<russh::Error>) -> Result<(), russh::Error> {
+    async fn disconnected(
+        &mut self,
+        reason: DisconnectReason<russh::Error>,
+    ) -> Result<(), russh::Error> {
         let (text, result) = match reason {
-            DisconnectReason::ReceivedDisconnect(info) => (format!("the host said: {}", info.message), Ok(())),
+            DisconnectReason::ReceivedDisconnect(info) => {
+                (format!("the host said: {}", info.message), Ok(()))
+            }
             DisconnectReason::Error(error) => (error.to_string(), Err(error)),
         };
         lock(&self.reason).get_or_insert(text);
@@ -105,11 +120,17 @@ pub(super) async fn connect(
     let inspector = Arc::new(inspector);
     let inspected = Arc::default();
     let permit = around.handshakes.acquire().await;
-    let (mut handle, reason) = handshake(around.host, hop, via.as_ref(), &inspector, &inspected).await?;
+    let (mut handle, reason) =
+        handshake(around.host, hop, via.as_ref(), &inspector, &inspected).await?;
     let untrusted = lock(&inspected).untrusted;
     auth::log_in(&mut handle, hop, untrusted, around).await?;
     drop(permit);
-    Ok(Ssh { host: around.host.to_owned(), handle, reason, _via: via })
+    Ok(Ssh {
+        host: around.host.to_owned(),
+        handle,
+        reason,
+        _via: via,
+    })
 }
 
 /// The key that a server shows; the connection ends there.
@@ -174,9 +195,12 @@ async fn exchange(
     heard: &Heard,
 ) -> Result<Handle<Handler>, LinkError> {
     let inspector = Arc::clone(&handler.inspector);
-    let preferred = algorithms::preferred(&hop.algorithms, &inspector.known, &inspector.names).map_err(|message| {
-        LinkError::Config { host: host.to_owned(), message, hints: vec!["name one that kopsrun supports, or remove the option".to_owned()] }
-    })?;
+    let preferred = algorithms::preferred(&hop.algorithms, &inspector.known, &inspector.names)
+        .map_err(|message| LinkError::Config {
+            host: host.to_owned(),
+            message,
+            hints: vec!["name one that kopsrun supports, or remove the option".to_owned()],
+        })?;
     let config = Arc::new(client::Config {
         preferred,
         window_size: WINDOW,
@@ -198,9 +222,19 @@ async fn exchange(
             Ok(result) => return result.map_err(|error| exchange_error(host, hop, heard, error)),
             Err(_) if inspector.is_busy() => {}
             Err(_) if !heard.anything() => {
-                return Err(LinkError::Frozen { host: host.to_owned(), address: address(hop), limit });
+                return Err(LinkError::Frozen {
+                    host: host.to_owned(),
+                    address: address(hop),
+                    limit,
+                });
             }
-            Err(_) => return Err(LinkError::Timeout { host: host.to_owned(), address: address(hop), limit }),
+            Err(_) => {
+                return Err(LinkError::Timeout {
+                    host: host.to_owned(),
+                    address: address(hop),
+                    limit,
+                });
+            }
         }
     }
 }
@@ -221,8 +255,16 @@ fn exchange_error(host: &str, hop: &Hop, heard: &Heard, error: russh::Error) -> 
             ours,
             theirs,
         },
-        error if heard.version() => LinkError::Unreachable { host, address: address(hop), reason: format!("key exchange: {error}") },
-        error => LinkError::NotSsh { host, address: address(hop), reason: heard.said(&error.to_string()) },
+        error if heard.version() => LinkError::Unreachable {
+            host,
+            address: address(hop),
+            reason: format!("key exchange: {error}"),
+        },
+        error => LinkError::NotSsh {
+            host,
+            address: address(hop),
+            reason: heard.said(&error.to_string()),
+        },
     }
 }
 
@@ -241,12 +283,22 @@ impl Ssh {
 
     /// Why the connection ended, as far as anybody said.
     pub(super) fn reason(&self) -> String {
-        lock(&self.reason).clone().unwrap_or_else(|| "the connection was closed".to_owned())
+        lock(&self.reason)
+            .clone()
+            .unwrap_or_else(|| "the connection was closed".to_owned())
     }
 
     fn lost(&self, doing: &str, error: &russh::Error) -> LinkError {
-        let reason = if self.is_closed() { self.reason() } else { error.to_string() };
-        LinkError::Lost { host: self.host.clone(), doing: doing.to_owned(), reason }
+        let reason = if self.is_closed() {
+            self.reason()
+        } else {
+            error.to_string()
+        };
+        LinkError::Lost {
+            host: self.host.clone(),
+            doing: doing.to_owned(),
+            reason,
+        }
     }
 
     /// Starts a command; its three streams and its exit.
@@ -258,7 +310,11 @@ impl Ssh {
         Ok(Pipe::new(channel))
     }
 
-    pub(super) async fn exec(&self, command: &str, stdin: Option<&[u8]>) -> Result<ExecOutput, LinkError> {
+    pub(super) async fn exec(
+        &self,
+        command: &str,
+        stdin: Option<&[u8]>,
+    ) -> Result<ExecOutput, LinkError> {
         let lost = |error: russh::Error| self.lost("running a command", &error);
         let channel = self.handle.channel_open_session().await.map_err(lost)?;
         channel.exec(false, command).await.map_err(lost)?;
@@ -270,23 +326,29 @@ impl Ssh {
             }
             drop(write.eof().await);
         };
-        let mut output = ExecOutput { rc: -1, ..ExecOutput::default() };
         let receive = async {
+            let mut output = ExecOutput {
+                rc: -1,
+                ..ExecOutput::default()
+            };
             while let Some(message) = read.wait().await {
                 match message {
                     ChannelMsg::Data { data } => output.stdout.extend_from_slice(&data),
                     ChannelMsg::ExtendedData { data, .. } => output.stderr.extend_from_slice(&data),
                     ChannelMsg::ExitStatus { exit_status } => output.rc = exit_status as i32,
-                    ChannelMsg::ExitSignal { signal_name, .. } => output.rc = 128 + signal_number(&signal_name),
+                    ChannelMsg::ExitSignal { signal_name, .. } => {
+                        output.rc = 128 + signal_number(&signal_name);
+                    }
                     _ => {}
                 }
             }
+            output
         };
         tokio::pin!(send, receive);
-        tokio::select! {
-            () = &mut receive => {}
+        let output = tokio::select! {
+            output = &mut receive => output,
             () = &mut send => receive.await,
-        }
+        };
         if output.rc < 0 {
             return Err(self.lost("running a command", &russh::Error::Disconnect));
         }
@@ -295,13 +357,20 @@ impl Ssh {
 
     /// A TCP connection made by the host.
     pub(super) async fn tunnel(&self, address: &str, port: u16) -> Result<Tunnel, russh::Error> {
-        let channel = self.handle.channel_open_direct_tcpip(address, u32::from(port), "127.0.0.1", 0).await?;
+        let channel = self
+            .handle
+            .channel_open_direct_tcpip(address, u32::from(port), "127.0.0.1", 0)
+            .await?;
         Ok(Box::new(Pipe::new(channel).into_stream()))
     }
 
     pub(super) async fn close(&self) {
         // It may be gone already.
-        drop(self.handle.disconnect(Disconnect::ByApplication, "", "").await);
+        drop(
+            self.handle
+                .disconnect(Disconnect::ByApplication, "", "")
+                .await,
+        );
     }
 }
 

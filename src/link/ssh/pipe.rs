@@ -37,7 +37,9 @@ impl Exit {
     }
 
     pub(in crate::link) fn stderr(&self) -> String {
-        String::from_utf8_lossy(&lock(&self.0).stderr).trim().to_owned()
+        String::from_utf8_lossy(&lock(&self.0).stderr)
+            .trim()
+            .to_owned()
     }
 
     /// Keeps the end of standard error.
@@ -88,17 +90,32 @@ impl Pipe {
                 }
             }
         });
-        Self { reader: PipeReader { incoming, rest: bytes::Bytes::new(), waiting }, writer, exit }
+        Self {
+            reader: PipeReader {
+                incoming,
+                rest: bytes::Bytes::new(),
+                waiting,
+            },
+            writer,
+            exit,
+        }
     }
 
     /// Both directions as one.
     pub(in crate::link) fn into_stream(self) -> PipeStream {
-        PipeStream { reader: self.reader, writer: self.writer }
+        PipeStream {
+            reader: self.reader,
+            writer: self.writer,
+        }
     }
 }
 
 impl AsyncRead for PipeReader {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         if self.rest.is_empty() {
             match ready!(self.incoming.poll_recv(cx)) {
                 Some(data) => self.rest = data,
@@ -120,13 +137,21 @@ pub(in crate::link) struct PipeStream {
 }
 
 impl AsyncRead for PipeStream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.reader).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for PipeStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.writer).poll_write(cx, buf)
     }
 

@@ -14,7 +14,11 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 /// Opens the way to a hop.
-pub(super) async fn open(host: &str, hop: &Hop, via: Option<&Arc<Ssh>>) -> Result<Tunnel, LinkError> {
+pub(super) async fn open(
+    host: &str,
+    hop: &Hop,
+    via: Option<&Arc<Ssh>>,
+) -> Result<Tunnel, LinkError> {
     let limit = hop.connect_timeout;
     let opening = async {
         match via {
@@ -22,27 +26,39 @@ pub(super) async fn open(host: &str, hop: &Hop, via: Option<&Arc<Ssh>>) -> Resul
             None => tcp(host, hop).await,
         }
     };
-    timeout(limit, opening)
-        .await
-        .unwrap_or_else(|_| Err(LinkError::Timeout { host: host.to_owned(), address: address(hop), limit }))
+    timeout(limit, opening).await.unwrap_or_else(|_| {
+        Err(LinkError::Timeout {
+            host: host.to_owned(),
+            address: address(hop),
+            limit,
+        })
+    })
 }
 
 async fn through(host: &str, hop: &Hop, via: &Arc<Ssh>) -> Result<Tunnel, LinkError> {
     via.tunnel(&hop.address, hop.port).await.map_err(|error| {
         let reason = match error {
             _ if via.is_closed() => format!("the bastion is gone: {}", via.reason()),
-            russh::Error::ChannelOpenFailure(russh::ChannelOpenFailure::AdministrativelyProhibited) => {
-                "the bastion doesn't allow it (AllowTcpForwarding, PermitOpen)".to_owned()
-            }
+            russh::Error::ChannelOpenFailure(
+                russh::ChannelOpenFailure::AdministrativelyProhibited,
+            ) => "the bastion doesn't allow it (AllowTcpForwarding, PermitOpen)".to_owned(),
             russh::Error::ChannelOpenFailure(_) => "the bastion can't connect to it".to_owned(),
             other => format!("through the bastion: {other}"),
         };
-        LinkError::Unreachable { host: host.to_owned(), address: address(hop), reason }
+        LinkError::Unreachable {
+            host: host.to_owned(),
+            address: address(hop),
+            reason,
+        }
     })
 }
 
 async fn tcp(host: &str, hop: &Hop) -> Result<Tunnel, LinkError> {
-    let unreachable = |reason: String| LinkError::Unreachable { host: host.to_owned(), address: address(hop), reason };
+    let unreachable = |reason: String| LinkError::Unreachable {
+        host: host.to_owned(),
+        address: address(hop),
+        reason,
+    };
     let found = lookup_host((hop.address.as_str(), hop.port))
         .await
         .map_err(|error| unreachable(format!("the name can't be resolved: {error}")))?;
@@ -58,11 +74,16 @@ async fn tcp(host: &str, hop: &Hop) -> Result<Tunnel, LinkError> {
         match TcpStream::connect(one).await {
             Ok(socket) => {
                 // Nagle costs 40 ms per small frame.
-                socket.set_nodelay(true).map_err(|error| unreachable(error.to_string()))?;
+                socket
+                    .set_nodelay(true)
+                    .map_err(|error| unreachable(error.to_string()))?;
                 return Ok(Box::new(socket));
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                last = LinkError::Refused { host: host.to_owned(), address: address(hop) };
+                last = LinkError::Refused {
+                    host: host.to_owned(),
+                    address: address(hop),
+                };
             }
             Err(error) => last = unreachable(error.to_string()),
         }
@@ -93,8 +114,16 @@ impl Heard {
     /// What it said instead of SSH, else `otherwise`.
     pub(super) fn said(&self, otherwise: &str) -> String {
         let first = lock(&self.0);
-        let text: String = String::from_utf8_lossy(&first).chars().filter(|c| !c.is_control()).take(120).collect();
-        if text.is_empty() { otherwise.to_owned() } else { format!("it says {text:?}") }
+        let text: String = String::from_utf8_lossy(&first)
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(120)
+            .collect();
+        if text.is_empty() {
+            otherwise.to_owned()
+        } else {
+            format!("it says {text:?}")
+        }
     }
 }
 
@@ -111,7 +140,11 @@ impl Socket {
 }
 
 impl AsyncRead for Socket {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let result = Pin::new(&mut self.inner).poll_read(cx, buf);
         self.heard.note(&buf.filled()[before..]);
@@ -120,7 +153,11 @@ impl AsyncRead for Socket {
 }
 
 impl AsyncWrite for Socket {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.inner).poll_write(cx, buf)
     }
 
