@@ -8,5 +8,6 @@ mod restore;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use certificate::hex;
 pub use certs::{BackupError, PATHS, Set, list, newest, take};
 pub use restore::{RestoreOptions, chosen, restore, same_authorities};

@@ -15,5 +15,5 @@ pub mod wal;
 pub use error::EtcdError;
 pub use etcd::{Etcd, Gate, HEALTH};
 pub use hand::{Hand, HandError};
-pub use lease::{LeaseError, Leased, holder};
+pub use lease::{KEY as LOCK_KEY, LeaseError, Leased, holder};
 pub use member::{Health, Member, Seen, Status, View};

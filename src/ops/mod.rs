@@ -3,3 +3,4 @@
 pub mod engine;
 pub mod replace_node;
 pub mod site;
+pub mod stepfile;

@@ -1,9 +1,409 @@
 //! Replace the etcd member of one node.
+//!
+//! The order is that of a dead member unless the old one answers: remove by id, add a learner, start it, wait until it
+//! is level, promote it, verify. What can fail without the cluster noticing (the machine, its certificates) is done
+//! before the first member changes.
 
+mod act;
 mod environment;
 mod facts;
+mod gather;
 mod machine;
 mod plan;
+mod shape;
+mod steps;
+mod work;
 
 pub use facts::{Branch, Certificates, Data, Facts, Intent, Machine, Place};
+pub use gather::GROUP;
 pub use plan::{Action, Plan, Planned, Wishes, plan};
+
+use super::engine::{self, Ended, Failure, Step};
+use super::site::Site;
+use crate::cluster::{Etcd, LeaseError, Leased};
+use crate::journal::{
+    Event, Holder, Level, Lock, LockError, PlannedStep, Run, RunEnd, Sink, is_dead,
+};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// The verb, as runs record it.
+pub const COMMAND: &str = "replace-node";
+/// The file of a run that says what it set out to do.
+const INTENT: &str = "intent.json";
+
+/// What the person asked for. Kept in the run, so that it can be resumed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Options {
+    /// Inventory name of the node whose member is replaced.
+    pub node: String,
+    /// The inventory name of another node that takes its place.
+    pub with: Option<String>,
+    pub in_place: bool,
+    pub discard_data: bool,
+    /// The machine's new host key was confirmed on the command line.
+    pub accept_new_host_key: bool,
+    /// Show the plan and change nothing.
+    pub plan_only: bool,
+    /// Don't ask before the first change.
+    pub yes: bool,
+}
+
+impl Options {
+    /// Where the new member will live.
+    pub fn home(&self) -> &str {
+        self.with.as_deref().unwrap_or(&self.node)
+    }
+
+    fn wishes(&self) -> Wishes {
+        Wishes {
+            in_place: self.in_place,
+            discard_data: self.discard_data,
+        }
+    }
+}
+
+/// How it ended; everything is in the record too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    pub end: RunEnd,
+    /// 0 done, 2 undone, 3 stuck, 5 refused, 6 locked, 99 interrupted.
+    pub exit_code: u8,
+    pub message: Option<String>,
+    pub next: Vec<String>,
+}
+
+/// Why it came to no end of its own.
+enum Stop {
+    Refused(Failure),
+    Locked(Failure),
+    /// The person said no, or the plan was all that was asked for.
+    Nothing(Option<&'static str>),
+    /// The record can't be written.
+    Record(std::io::Error),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Refused(failure)
+    }
+}
+
+impl From<std::io::Error> for Stop {
+    fn from(error: std::io::Error) -> Self {
+        Self::Record(error)
+    }
+}
+
+/// Replace the member, or go on with a run that was interrupted: both look at the live cluster and do what is missing.
+///
+/// The end is recorded as `run_finished`. An error is one of the record itself.
+pub async fn run(
+    site: &Site,
+    options: &Options,
+    run: &Arc<Run>,
+    stop: &CancellationToken,
+) -> std::io::Result<Report> {
+    let report = match attempt(site, options, run, stop).await {
+        Ok(report) => report,
+        Err(Stop::Refused(why)) => ended(RunEnd::Refused, 5, Some(why.message), why.hints),
+        Err(Stop::Locked(why)) => ended(RunEnd::Refused, 6, Some(why.message), why.hints),
+        Err(Stop::Nothing(message)) => {
+            ended(RunEnd::Done, 0, message.map(str::to_owned), Vec::new())
+        }
+        Err(Stop::Record(error)) => return Err(error),
+    };
+    run.emit_synced(Event::RunFinished {
+        end: report.end,
+        exit_code: report.exit_code,
+        message: report.message.clone(),
+        next: report.next.clone(),
+    })?;
+    Ok(report)
+}
+
+fn ended(end: RunEnd, exit_code: u8, message: Option<String>, next: Vec<String>) -> Report {
+    Report {
+        end,
+        exit_code,
+        message,
+        next,
+    }
+}
+
+async fn attempt(
+    site: &Site,
+    options: &Options,
+    run: &Arc<Run>,
+    stop: &CancellationToken,
+) -> Result<Report, Stop> {
+    let holder = Holder::of(run.meta());
+    // A plan changes nothing, so it waits for nobody.
+    let _lock = match options.plan_only {
+        true => None,
+        false => Some(lock_here(site, run, &holder)?),
+    };
+    let ground = gather::connect(site, options, run).await?;
+    let mark = serde_json::to_string(&holder).unwrap_or_default();
+    let lease = lock_there(site, options, &ground.etcd, &mark).await?;
+    let result = locked(site, options, run, stop, ground, (lease, mark)).await;
+    result.map_err(|why| match (stop.is_cancelled(), why) {
+        (true, Stop::Refused(why)) => {
+            Stop::Refused(why.hint("it was interrupted; nothing was changed"))
+        }
+        (_, why) => why,
+    })
+}
+
+/// With the cluster's lock in hand: look, decide, ask, do.
+async fn locked(
+    site: &Site,
+    options: &Options,
+    run: &Arc<Run>,
+    stop: &CancellationToken,
+    ground: gather::Ground,
+    (lease, mark): (Option<Leased>, String),
+) -> Result<Report, Stop> {
+    let looked = gather::facts(site, options, run, &ground).await;
+    let decided = looked.and_then(|(facts, donor, hand, set)| {
+        let plan = plan(&facts, options.wishes())?;
+        Ok((facts, plan, donor, hand, set))
+    });
+    let (facts, plan, donor, donor_hand, set) = match decided {
+        Ok(decided) => decided,
+        Err(why) => {
+            release(lease).await;
+            return Err(why.into());
+        }
+    };
+    let names = names(&facts, &plan);
+    run.emit_synced(announce(&facts, &plan, &names))?;
+    if options.plan_only {
+        return Err(Stop::Nothing(None));
+    }
+    let Some(hand) = ground.hands.get(options.home()).cloned() else {
+        release(lease).await;
+        return Err(Failure::new(format!("{} is not connected", options.home())).into());
+    };
+    if !options.yes {
+        let question = format!("Replace the member of {}?", options.node);
+        if !site.ask(question, Vec::new()).await {
+            release(lease).await;
+            return Err(Stop::Nothing(Some("not confirmed; nothing was changed")));
+        }
+    }
+    let intent = serde_json::to_vec_pretty(&plan.intent(&facts)).unwrap_or_default();
+    run.keep(INTENT, &intent)?;
+    let old_hand = (options.home() != options.node)
+        .then(|| ground.hands.get(&options.node).cloned())
+        .flatten();
+    let work = Arc::new(work::Work {
+        site: site.clone(),
+        run: Arc::clone(run),
+        etcd: Arc::clone(&ground.etcd),
+        branch: plan.branch,
+        old: plan.old.clone(),
+        voters: plan.steps.last().map_or(0, |s| s.after.voters),
+        node: facts.node,
+        home: facts.home,
+        hand,
+        old_hand,
+        donor_hand,
+        donor,
+        set,
+        lock: tokio::sync::Mutex::new(lease),
+        mark,
+        verified: std::sync::RwLock::default(),
+    });
+    let steps: Vec<Box<dyn Step>> = plan
+        .steps
+        .iter()
+        .map(|planned| {
+            Box::new(steps::Doing {
+                planned: *planned,
+                names: names.clone(),
+                work: Arc::clone(&work),
+            }) as Box<dyn Step>
+        })
+        .collect();
+    let ended = engine::run(&steps, run.as_ref(), stop).await?;
+    if ended.end == RunEnd::Done {
+        forget_facts(site, &work.home.host, run);
+    }
+    let report = report(&work, ended).await;
+    release(work.lock.lock().await.take()).await;
+    Ok(report)
+}
+
+/// The lock on this controller.
+fn lock_here(site: &Site, run: &Run, holder: &Holder) -> Result<Lock, Stop> {
+    let lock = Lock::take(&site.locks, &site.cluster, holder).map_err(|error| {
+        let failure = Failure::new(error.to_string());
+        Stop::Locked(match error {
+            LockError::Held { .. } => {
+                failure.hint("wait for it to end, or stop it (Ctrl-C there undoes what it can)")
+            }
+            LockError::Io { .. } => failure,
+        })
+    })?;
+    if let Some(dead) = &lock.left_by {
+        run.emit(Event::Note {
+            level: Level::Warning,
+            text: format!("took over the lock of {dead}, which ended without letting go"),
+            host: None,
+        });
+    }
+    Ok(lock)
+}
+
+/// The lock in the cluster. Without a majority there is none to take; the plan will refuse anyway.
+async fn lock_there(
+    site: &Site,
+    options: &Options,
+    etcd: &Arc<Etcd>,
+    mark: &str,
+) -> Result<Option<Leased>, Stop> {
+    if options.plan_only || etcd.members().await.is_err() {
+        return Ok(None);
+    }
+    // A run that was recorded here and whose process is gone left it behind.
+    let dead = |held: &str| {
+        serde_json::from_str::<Holder>(held).is_ok_and(|h| is_dead(&site.runs, &h.run))
+    };
+    match Leased::take(Arc::clone(etcd), mark.to_owned(), dead).await {
+        Ok(lease) => Ok(Some(lease)),
+        Err(LeaseError::Held(held)) => {
+            let holder = serde_json::from_str::<Holder>(&held).map_or(held, |h| h.to_string());
+            Err(Stop::Locked(
+                Failure::new(format!("the cluster is locked by {holder}"))
+                    .hint("a run that died elsewhere lets go after half a minute"),
+            ))
+        }
+        Err(LeaseError::Etcd(error)) => Err(Failure::from(error).into()),
+    }
+}
+
+async fn release(lease: Option<Leased>) {
+    if let Some(lease) = lease {
+        lease.release().await;
+    }
+}
+
+fn names(facts: &Facts, plan: &Plan) -> steps::Names {
+    steps::Names {
+        node: facts.node.host.clone(),
+        home: facts.home.host.clone(),
+        address: facts.home.peer_url.clone(),
+        old: plan
+            .old
+            .as_ref()
+            .map_or_else(|| "(gone)".to_owned(), |m| format!("{:x}", m.id)),
+        branch: plan.branch,
+    }
+}
+
+fn announce(facts: &Facts, plan: &Plan, names: &steps::Names) -> Event {
+    let title = match facts.home.host == facts.node.host {
+        true => format!("Replace the etcd member of {}", names.node),
+        false => format!(
+            "Replace the etcd member of {} by one on {}",
+            names.node, names.home
+        ),
+    };
+    let steps = plan
+        .steps
+        .iter()
+        .map(|planned| PlannedStep {
+            id: steps::id(planned.action).to_owned(),
+            title: steps::title(planned.action, names),
+            sentence: steps::sentence(planned.action, names),
+            done: planned.done,
+            point_of_no_return: steps::last_way_back(planned.action),
+            tolerance: Some(planned.after),
+        })
+        .collect();
+    Event::Plan {
+        title,
+        notes: plan.notes.clone(),
+        steps,
+    }
+}
+
+/// What is true now, for the person who goes on.
+async fn report(work: &work::Work, ended_as: Ended) -> Report {
+    let resume = format!("kopsrun resume {}", work.run.id());
+    let failure = ended_as.failure;
+    let why = failure
+        .as_ref()
+        .map(|(step, f)| format!("{step}: {}", f.message));
+    let hints = failure.map(|(_, f)| f.hints).unwrap_or_default();
+    match ended_as.end {
+        RunEnd::Done => {
+            let verified = work
+                .verified
+                .read()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .clone();
+            ended(RunEnd::Done, 0, verified, Vec::new())
+        }
+        RunEnd::Interrupted => ended(
+            RunEnd::Interrupted,
+            99,
+            why,
+            vec![format!("to go on: {resume}")],
+        ),
+        RunEnd::Unwound => {
+            let mut next = hints;
+            next.push(format!(
+                "the members are as they were; once that is mended: {resume}"
+            ));
+            ended(RunEnd::Unwound, 2, why, next)
+        }
+        end => {
+            let mut next = hints;
+            next.push(half_true(work).await);
+            next.push(format!("once that is mended: {resume}"));
+            next.push("to look at the members: kopsrun etcd status".to_owned());
+            ended(end, 3, why, next)
+        }
+    }
+}
+
+async fn half_true(work: &work::Work) -> String {
+    match work.etcd.view().await {
+        Ok(view) => {
+            let voters = view.voters();
+            let home = match work.home.find(view.members.iter().map(|s| &s.member)) {
+                None => format!("{} has no member", work.home.host),
+                Some(m) if m.learner => format!("{} is a learner", work.home.host),
+                Some(_) => format!("{} is a voter", work.home.host),
+            };
+            format!(
+                "now: {home}; {} voters, {} healthy, {} needed, {} more may fail",
+                voters.total,
+                voters.healthy,
+                voters.quorum(),
+                voters.tolerance()
+            )
+        }
+        Err(error) => format!("the cluster can't be looked at now: {error}"),
+    }
+}
+
+/// Facts of the machine that is gone would mislead the next play.
+fn forget_facts(site: &Site, host: &str, run: &Run) {
+    let Some(cache) = &site.request.facts.cache else {
+        return;
+    };
+    if let Err(error) = std::fs::remove_file(cache.join(host))
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        run.emit(Event::Note {
+            level: Level::Warning,
+            text: format!("the cached facts of the old machine stay: {error}"),
+            host: Some(host.to_owned()),
+        });
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::facts::{Branch, Certificates, Data, Facts, Intent, Machine};
 use crate::cluster::quorum::{Change, Unsafe, Voters};
-use crate::cluster::{Health, Member, Seen};
+use crate::cluster::{Health, Member, Seen, View};
 use crate::journal::Tolerance;
 use crate::ops::engine::Failure;
 
@@ -102,7 +102,7 @@ fn cluster_gates(facts: &Facts) -> Result<(), Failure> {
     let view = &facts.view;
     let voters = view.voters();
     if view.stale || !voters.has_quorum() {
-        return Err(quorum_lost(facts, voters));
+        return Err(quorum_lost(view));
     }
     if facts.static_pod {
         return Err(Failure::new(
@@ -130,9 +130,10 @@ fn cluster_gates(facts: &Facts) -> Result<(), Failure> {
     lag(facts)
 }
 
-fn quorum_lost(facts: &Facts, voters: Voters) -> Failure {
-    let sick: Vec<String> = facts
-        .view
+/// Why nothing can be done without a majority, and what can.
+pub(super) fn quorum_lost(view: &View) -> Failure {
+    let voters = view.voters();
+    let sick: Vec<String> = view
         .members
         .iter()
         .filter(|s| !s.member.learner && !s.healthy())

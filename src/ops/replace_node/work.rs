@@ -1,0 +1,308 @@
+//! What all steps share, and how they shape machines: through the step file.
+
+use super::environment;
+use super::facts::{Branch, Data, Place};
+use super::machine::{self, Look};
+use crate::backup::Set;
+use crate::cluster::identity::{self, Settings};
+use crate::cluster::{Etcd, Hand, Leased, Member};
+use crate::content::value::{Text, Value};
+use crate::journal::{Event, Run, Sink, Status};
+use crate::ops::engine::Failure;
+use crate::ops::site::Site;
+use crate::play;
+use indexmap::IndexMap;
+use std::collections::BTreeSet;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+/// How a healthy member is set up; the new one becomes the same.
+#[derive(Debug, Clone)]
+pub(super) struct Donor {
+    pub(super) host: String,
+    pub(super) settings: Settings,
+    /// Text of its unit file; empty: the step file brings its own.
+    pub(super) unit: String,
+    /// Path of the program.
+    pub(super) program: String,
+    /// First line of `etcd --version` there.
+    pub(super) version: Option<String>,
+    /// The user that etcd runs as.
+    pub(super) user: String,
+}
+
+impl Donor {
+    pub(super) fn data_dir(&self) -> &str {
+        self.settings.data_dir().unwrap_or("/var/lib/etcd")
+    }
+
+    /// `ExecStart` and `User` of a unit file.
+    pub(super) fn read_unit(unit: &str) -> (Option<String>, Option<String>) {
+        let value = |key: &str| {
+            unit.lines()
+                .filter_map(|line| {
+                    line.trim()
+                        .strip_prefix(key)?
+                        .trim_start()
+                        .strip_prefix('=')
+                })
+                .map(|v| v.trim().to_owned())
+                .next_back()
+        };
+        let program = value("ExecStart").and_then(|line| {
+            let word = line
+                .split_whitespace()
+                .next()?
+                .trim_start_matches(['-', '@', ':', '+', '!']);
+            word.starts_with('/').then(|| word.to_owned())
+        });
+        (program, value("User"))
+    }
+}
+
+/// Everything that the steps of one run work with.
+pub(super) struct Work {
+    pub(super) site: Site,
+    pub(super) run: Arc<Run>,
+    pub(super) etcd: Arc<Etcd>,
+    pub(super) node: Place,
+    pub(super) home: Place,
+    pub(super) branch: Branch,
+    /// The member that goes.
+    pub(super) old: Option<Member>,
+    /// Voters when all is done.
+    pub(super) voters: usize,
+    pub(super) hand: Hand,
+    /// The old machine, where it is another one and can be reached.
+    pub(super) old_hand: Option<Hand>,
+    pub(super) donor_hand: Hand,
+    pub(super) donor: Donor,
+    pub(super) set: Option<Set>,
+    pub(super) lock: tokio::sync::Mutex<Option<Leased>>,
+    /// What this run wrote into the cluster before it changed anything.
+    pub(super) mark: String,
+    pub(super) verified: RwLock<Option<String>>,
+}
+
+impl Work {
+    /// The member that lives at home now, when it isn't the old one.
+    pub(super) async fn newcomer(&self) -> Result<Option<Member>, Failure> {
+        let members = self.etcd.members().await?;
+        let found = self.home.find(members.iter()).cloned();
+        Ok(found.filter(|m| Some(m.id) != self.old.as_ref().map(|o| o.id)))
+    }
+
+    pub(super) async fn look(&self) -> Result<Look, Failure> {
+        Ok(machine::look(&self.hand, self.donor.data_dir(), &self.donor.program).await?)
+    }
+
+    /// Before anything that can't be taken back: nobody else works on this cluster.
+    pub(super) async fn still_ours(&self) -> Result<(), Failure> {
+        let mut lock = self.lock.lock().await;
+        match lock.as_mut() {
+            Some(lease) => lease.confirm().await.map_err(|error| {
+                Failure::new(format!("the lock of the cluster was lost: {error}")).hint(
+                    "another run may be at work; look with `kopsrun runs` there before going on",
+                )
+            }),
+            None => Err(Failure::new("the lock of the cluster is not held")),
+        }
+    }
+
+    pub(super) fn progress(&self, step: &str, text: String, done: Option<u64>, total: Option<u64>) {
+        self.run.emit(Event::Progress {
+            step: Some(step.to_owned()),
+            text,
+            done,
+            total,
+        });
+    }
+
+    /// The settings that the new member has to have now.
+    pub(super) async fn environment(&self) -> Result<IndexMap<String, String>, Failure> {
+        let members = self.etcd.members().await?;
+        let leaves = |m: &Member| {
+            self.branch != Branch::LearnerFirst && self.old.as_ref().is_some_and(|o| o.id == m.id)
+        };
+        let staying = members.iter().filter(|m| !leaves(m));
+        let initial = environment::initial_cluster(staying, &self.home);
+        Ok(environment::environment(
+            &self.donor.settings,
+            &self.donor.host,
+            &self.home,
+            &initial,
+        ))
+    }
+
+    /// What is missing for the member to be started; none: the machine is ready.
+    pub(super) async fn unprepared(&self) -> Result<Option<&'static str>, Failure> {
+        let look = self.look().await?;
+        if look.program.is_none()
+            || (self.donor.version.is_some() && look.program != self.donor.version)
+        {
+            return Ok(Some("etcd of the same version"));
+        }
+        if !look.unit {
+            return Ok(Some("the service"));
+        }
+        let wanted = self.environment().await?;
+        let there = identity::settings(&self.hand)
+            .await
+            .map_err(|e| Failure::new(e.to_string()))?;
+        let same = there.is_some_and(|s| {
+            wanted.iter().all(|(name, value)| {
+                name.strip_prefix("ETCD_").and_then(|n| s.values.get(n)) == Some(value)
+            })
+        });
+        Ok((!same).then_some("the settings"))
+    }
+
+    /// Run one part of the step file on one host.
+    pub(super) async fn shape(
+        &self,
+        host: &str,
+        part: &str,
+        more: &[(&str, String)],
+    ) -> Result<(), Failure> {
+        let environment = self.environment().await?;
+        let lines = environment
+            .iter()
+            .map(|(k, v)| text(&format!("{k}={v}")))
+            .collect();
+        let stamp = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
+        let mut vars: IndexMap<String, Value> = IndexMap::from([
+            (
+                "etcd_environment".to_owned(),
+                Value::List(Arc::new(RwLock::new(lines))),
+            ),
+            (
+                "etcd_environment_file".to_owned(),
+                text(&self.donor.settings.file),
+            ),
+            ("etcd_data_dir".to_owned(), text(self.donor.data_dir())),
+            (
+                "etcd_aside".to_owned(),
+                text(&format!("{}.replaced-{stamp}", self.donor.data_dir())),
+            ),
+            ("etcd_program".to_owned(), text(&self.donor.program)),
+            ("etcd_user".to_owned(), text(&self.donor.user)),
+            ("etcd_unit".to_owned(), text(&self.donor.unit)),
+        ]);
+        vars.extend(
+            more.iter()
+                .map(|(name, value)| ((*name).to_owned(), text(value))),
+        );
+        let mut request = self.site.request.clone();
+        request.source = play::Source::Playbooks(vec![self.step_file()?]);
+        request.limit = Some(host.to_owned());
+        request.tags = vec![part.to_owned()];
+        request.extra_vars = vars;
+        let watch = Arc::new(Watch {
+            run: Arc::clone(&self.run),
+            failed: Mutex::default(),
+        });
+        let sink: Arc<dyn Sink> = Arc::clone(&watch) as Arc<dyn Sink>;
+        let summary = play::run(&request, Arc::clone(&self.site.connect), sink)
+            .await
+            .map_err(|error| {
+                let mut failure = Failure::new(error.to_string());
+                for fault in error.faults() {
+                    failure.hints.extend(fault.hints.clone());
+                }
+                failure
+            })?;
+        match summary.exit_code {
+            0 => Ok(()),
+            _ => Err(watch.failure(host, part)),
+        }
+    }
+
+    /// The step file: the operator's own, or the one that is built in, written beside the record.
+    fn step_file(&self) -> Result<PathBuf, Failure> {
+        crate::ops::stepfile::locate(
+            self.site.steps.as_deref(),
+            self.run.dir(),
+            "replace-node.yml",
+        )
+        .map_err(|e| Failure::new(format!("the step file can't be laid out: {e}")))
+    }
+}
+
+/// Text that is data, whatever it looks like.
+fn text(text: &str) -> Value {
+    Value::Str(Text {
+        text: Arc::from(text),
+        trusted: false,
+    })
+}
+
+/// Passes events on and remembers the failures among them.
+struct Watch {
+    run: Arc<Run>,
+    failed: Mutex<BTreeSet<(String, String)>>,
+}
+
+impl Watch {
+    fn failure(&self, host: &str, part: &str) -> Failure {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let each: Vec<String> = failed
+            .iter()
+            .map(|(task, why)| format!("'{task}': {why}"))
+            .collect();
+        Failure::new(match each.as_slice() {
+            [] => format!("{host}: the part '{part}' of the step file failed"),
+            each => format!("{host}: {}", each.join("; ")),
+        })
+    }
+
+    fn notice(&self, event: &Event) {
+        if let Event::HostResult {
+            task,
+            status: Status::Failed | Status::Unreachable,
+            message,
+            ..
+        } = event
+        {
+            let why = message.clone().unwrap_or_default();
+            self.failed
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert((task.clone(), why));
+        }
+    }
+}
+
+impl Sink for Watch {
+    fn emit(&self, event: Event) {
+        self.notice(&event);
+        // The end of a play isn't the end of the run; its recap would only puzzle.
+        if !matches!(event, Event::Stats { .. }) {
+            self.run.emit(event);
+        }
+    }
+
+    fn emit_synced(&self, event: Event) -> io::Result<()> {
+        self.notice(&event);
+        self.run.emit_synced(event)
+    }
+}
+
+/// Old data, of which nothing is left to lose: of nobody who is in the member list and answers.
+pub(super) fn is_new(data: Data, new: Option<&Member>) -> bool {
+    matches!((data, new), (Data::Of(identity), Some(m)) if identity.member == m.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_say_what_runs_and_as_whom() {
+        let unit = "[Service]\nType=notify\nUser=etcd\nExecStart=-/usr/local/bin/etcd --x\nRestart=always\n";
+        let (program, user) = Donor::read_unit(unit);
+        assert_eq!(program.as_deref(), Some("/usr/local/bin/etcd"));
+        assert_eq!(user.as_deref(), Some("etcd"));
+        assert_eq!(Donor::read_unit("ExecStart=etcd\n"), (None, None));
+    }
+}
