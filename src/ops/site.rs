@@ -8,17 +8,24 @@ use crate::play;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// From a host's name to the way to it.
+pub type Route = dyn Fn(&str) -> Result<Target, Failure> + Send + Sync;
+/// From a host's name and a variable's to its text.
+pub type Variable = dyn Fn(&str, &str) -> Option<String> + Send + Sync;
+/// From a host's name to the way to root there; none where the login user is root.
+pub type Escalate = dyn Fn(&str) -> Option<host::Become> + Send + Sync;
+
 /// Filled by the caller; operations read neither the environment nor the terminal.
 #[derive(Clone)]
 pub struct Site {
     pub inventory: Arc<Inventory>,
     pub pool: Pool,
     /// How a host of the inventory is reached.
-    pub target: Arc<dyn Fn(&str) -> Result<Target, Failure> + Send + Sync>,
+    pub target: Arc<Route>,
     /// A variable of a host in the inventory, rendered, as text.
-    pub variable: Arc<dyn Fn(&str, &str) -> Option<String> + Send + Sync>,
+    pub variable: Arc<Variable>,
     /// How root is reached where the login user isn't root.
-    pub escalate: Arc<dyn Fn(&str) -> Option<host::Become> + Send + Sync>,
+    pub escalate: Arc<Escalate>,
     /// Hands for plays, and a request with what the user asked for (forks, become…).
     pub connect: Arc<dyn play::Connect>,
     pub request: play::Request,

@@ -37,14 +37,17 @@ pub struct Place {
 
 impl Place {
     /// The member that lives here: by its address, which is unique, and otherwise by its name.
-    pub fn find<'a>(
-        &self,
-        members: impl Iterator<Item = &'a Member> + Clone,
-    ) -> Option<&'a Member> {
-        members
-            .clone()
-            .find(|m| m.peer_urls.contains(&self.peer_url))
-            .or_else(|| members.clone().find(|m| m.name == self.member))
+    pub fn find<'a>(&self, members: impl IntoIterator<Item = &'a Member>) -> Option<&'a Member> {
+        let mut by_name = None;
+        for member in members {
+            if member.peer_urls.contains(&self.peer_url) {
+                return Some(member);
+            }
+            if member.name == self.member {
+                by_name = Some(member);
+            }
+        }
+        by_name
     }
 }
 

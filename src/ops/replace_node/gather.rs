@@ -117,7 +117,7 @@ async fn host_key(
     name: &str,
 ) -> Result<Option<Machine>, Failure> {
     let target = (site.target)(name)?;
-    let key = link::scan_host_key(&target, site.pool.settings()).await?;
+    let key = link::scan_host_key(&target, &site.pool).await?;
     let expected: Vec<String> = match &key.verdict {
         link::Verdict::Known => return Ok(None),
         link::Verdict::Revoked => {

@@ -83,7 +83,7 @@ pub fn plan(facts: &Facts, wishes: Wishes) -> Result<Plan, Failure> {
     let branch = branch(facts, wishes, old, new)?;
     machine_gates(facts, wishes, old, new)?;
     if let Certificates::Missing(why) = &facts.certificates
-        && !new.is_some_and(|m| !m.learner)
+        && new.is_none_or(|m| m.learner)
     {
         return Err(why.clone());
     }

@@ -209,9 +209,10 @@ fn in_place_is_refused_where_nothing_may_fail() {
 
 #[test]
 fn every_gate_of_the_cluster_holds() {
-    let cases: Vec<(&str, fn(&mut Facts))> = vec![
+    type Spoil = fn(&mut Facts);
+    let cases: Vec<(&str, Spoil)> = vec![
         ("alarm: NOSPACE on node1", |f| {
-            f.view.alarms.push("NOSPACE on node1".into())
+            f.view.alarms.push("NOSPACE on node1".into());
         }),
         ("different leaders", |f| f.view.leader = None),
         ("leadership changed", |f| f.term_stable = false),
@@ -308,7 +309,7 @@ fn interrupted_runs_go_on_where_they_stopped() {
     );
 
     let mut promoted = facts(&[well(), well(), well()]);
-    promoted.machine = started.machine.clone();
+    promoted.machine = started.machine;
     promoted.earlier = Some(Intent {
         node: "node3".into(),
         home: "node3".into(),
