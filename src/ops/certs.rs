@@ -1,0 +1,141 @@
+//! `backup certs` and `restore certs`: which hosts, what is compared, what is asked.
+
+use super::engine::Failure;
+use super::site::Site;
+use crate::backup::certificate::CertificateInfo;
+use crate::backup::{self, BackupError, RestoreOptions, Set};
+use crate::cluster::HandError;
+use crate::cluster::door::Door;
+use crate::journal::Sink;
+use futures::future::join_all;
+use std::collections::BTreeMap;
+
+impl From<BackupError> for Failure {
+    fn from(error: BackupError) -> Self {
+        match error {
+            BackupError::Refused { message, hints } => Self { message, hints },
+            BackupError::Hand(error) => error.into(),
+            other => Self::new(other.to_string()),
+        }
+    }
+}
+
+/// Archive the certificates of `hosts`; hosts that fail are named in the set, which then is partial.
+pub async fn take(
+    site: &Site,
+    hosts: &[String],
+    paths: &[String],
+    sink: &dyn Sink,
+) -> Result<Set, Failure> {
+    let connected = join_all(hosts.iter().map(|host| site.host(host))).await;
+    let nodes = hosts
+        .iter()
+        .cloned()
+        .zip(connected.into_iter().map(|result| {
+            result.map_err(|why| {
+                let Failure { message, hints } = why.into();
+                HandError { message, hints }
+            })
+        }))
+        .collect();
+    Ok(backup::take(&site.backups, paths, nodes, sink).await?)
+}
+
+/// What `restore certs` is asked to do.
+#[derive(Debug, Clone, Default)]
+pub struct Restore {
+    pub node: String,
+    /// Name of a set; none: the newest that has the node.
+    pub set: Option<String>,
+    pub options: RestoreOptions,
+    /// Don't ask before the first change.
+    pub yes: bool,
+}
+
+/// What came of it.
+#[derive(Debug, Clone)]
+pub struct Restored {
+    pub set: String,
+    /// Paths that changed, or would change under `check`.
+    pub changed: Vec<String>,
+    /// The person said no.
+    pub declined: bool,
+}
+
+/// Put the certificates of a node back: compared first, shown, asked, written.
+pub async fn restore(site: &Site, what: &Restore, sink: &dyn Sink) -> Result<Restored, Failure> {
+    let set = backup::newest(&site.backups, &what.node, what.set.as_deref())?;
+    let name = set.manifest.set.clone();
+    let live = match what.options.force_ca {
+        true => BTreeMap::new(),
+        false => live_authorities(site, &set, &what.node).await?,
+    };
+    let hand = site.host(&what.node).await?;
+    let look = RestoreOptions {
+        check: true,
+        ..what.options.clone()
+    };
+    let changed = backup::restore(&set, &hand, &live, &look, sink).await?;
+    let restored = |declined| Restored {
+        set: name.clone(),
+        changed: changed.clone(),
+        declined,
+    };
+    if what.options.check || changed.is_empty() {
+        return Ok(restored(false));
+    }
+    if !what.yes {
+        let question = format!(
+            "Write these {} files of {name} to {}?",
+            changed.len(),
+            what.node
+        );
+        if !site.ask(question, changed.clone()).await {
+            return Ok(restored(true));
+        }
+    }
+    backup::restore(&set, &hand, &live, &what.options, sink).await?;
+    Ok(restored(false))
+}
+
+/// Public keys of the authorities in the archive, as other nodes have them now.
+async fn live_authorities(
+    site: &Site,
+    set: &Set,
+    node: &str,
+) -> Result<BTreeMap<String, String>, Failure> {
+    let archive = set
+        .manifest
+        .node(node)
+        .ok_or_else(|| Failure::new(format!("{node} is not in the backup {}", set.manifest.set)))?;
+    let wanted: Vec<&str> = archive.authorities().into_keys().collect();
+    let mut live = BTreeMap::new();
+    let others = set
+        .manifest
+        .nodes
+        .iter()
+        .map(|n| &n.node)
+        .filter(|n| *n != node);
+    for other in others {
+        if wanted.iter().all(|path| live.contains_key(*path)) {
+            break;
+        }
+        let Ok(hand) = site.host(other).await else {
+            continue;
+        };
+        for path in &wanted {
+            if let Ok(Some(content)) = hand.read(path).await
+                && let Some(info) = CertificateInfo::read(content.expose())
+            {
+                live.entry((*path).to_owned()).or_insert(info.spki_sha256);
+            }
+        }
+    }
+    if !wanted.is_empty() && live.is_empty() {
+        return Err(Failure::new(format!(
+            "the certificate authority in the backup of {node} can't be compared: no other node could be read"
+        ))
+        .hint("bring another node up first; or, if you know that the authority is the right one: --force-ca"));
+    }
+    Ok(live)
+}
