@@ -33,6 +33,7 @@ alice ALL=(ALL) ALL
 bella ALL=(ALL) NOPASSWD: ALL
 dora ALL=(ALL) NOPASSWD: ALL
 Defaults:dora requiretty
+Defaults:bella use_pty
 ";
 
 /// The static program, built if it isn't.
@@ -247,7 +248,7 @@ impl World {
         let dir = self.dir.path().display();
         let script = format!(
             "set -e; for f in passwd shadow group sudoers; do mount --bind {dir}/$f /etc/$f; done; {before}\n\
-             exec su -s /bin/sh {user} -c 'cd /; exec {dir}/home-{user}/agent'"
+             exec su -s /bin/sh {user} -c 'cd {dir}/home-{user}; exec ./agent'"
         );
         let mut command = Command::new("unshare");
         command.args([
@@ -397,6 +398,17 @@ fn sudo_without_password() {
             .as_str()
             .expect("text")
             .ends_with("home-erin erin")
+    );
+    let outcome = agent
+        .run(
+            "command",
+            json!({"cmd": "ls"}),
+            Some(become_user("erin", "sudo", None)),
+        )
+        .expect("it runs");
+    assert_eq!(
+        outcome.data["stdout"], "agent",
+        "it runs in the home of the user"
     );
     assert_eq!(copies(20002), 1);
     agent.hang_up();

@@ -30,7 +30,20 @@ const LAST_WAIT: Duration = Duration::from_secs(5);
 
 /// Serves one channel until its end. Agents of other users are this same program with the same arguments.
 pub fn serve(input: impl Read, output: impl Write + Send + 'static) -> io::Result<()> {
+    leave_closed_directory();
     serve_as(input, output, std::env::args_os().skip(1).collect())
+}
+
+/// Agents of other users start in a directory of the login user, which is often closed to them.
+fn leave_closed_directory() {
+    use rustix::fs::{Access, access};
+    if access(".", Access::READ_OK | Access::EXEC_OK).is_err() {
+        let home = users::user_by_id(rustix::process::geteuid().as_raw()).map(|user| user.home);
+        let moved = home.is_some_and(|home| std::env::set_current_dir(home).is_ok());
+        if !moved {
+            std::env::set_current_dir("/").ok();
+        }
+    }
 }
 
 /// As [`serve`], where the arguments that make this program an agent aren't those that it was started with.
@@ -113,13 +126,13 @@ impl Server {
             Frame::Control(Control::Run { .. }) => return self.start(frame),
             Frame::Data(id, data) => self.route(*id, &frame, |job| job.receive(data)),
             Frame::Control(Control::More { id, bytes }) => {
-                self.route(*id, &frame, |job| job.allow(*bytes))
+                self.route(*id, &frame, |job| job.allow(*bytes));
             }
             Frame::Control(Control::Missing { id, message }) => {
-                self.route(*id, &frame, |job| job.miss(message.clone()))
+                self.route(*id, &frame, |job| job.miss(message.clone()));
             }
             Frame::Control(Control::Cancel { id }) => {
-                self.route(*id, &frame, |job| job.cancel(PATIENCE))
+                self.route(*id, &frame, |job| job.cancel(PATIENCE));
             }
             Frame::Control(_) => {
                 return Err(WireError::Malformed("only an agent says this".to_owned()));

@@ -537,7 +537,10 @@ mod tests {
     ]);
 
     fn args(value: Value) -> Map<String, Value> {
-        value.as_object().expect("an object").clone()
+        let Value::Object(args) = value else {
+            panic!("a dictionary")
+        };
+        args
     }
 
     fn fault(value: Value) -> String {

@@ -385,7 +385,7 @@ fn parse_status(text: &str) -> Installed {
         {
             let name = provided.split('(').next().unwrap_or(provided).trim();
             // A real package of that name has the word.
-            installed.entry(name.to_owned()).or_insert_with(String::new);
+            installed.entry(name.to_owned()).or_default();
         }
     }
     installed

@@ -198,17 +198,16 @@ impl User {
         if changed {
             self.call(cx, "usermod", arguments)?;
         }
-        if let Some(password) = self
+        let bare = |hash: &str| hash.trim_start_matches('!').to_owned();
+        let wanted = self
             .password
-            .as_ref()
-            .filter(|_| self.update_password == "always")
+            .as_deref()
+            .filter(|_| self.update_password == "always");
+        if let Some(password) =
+            wanted.filter(|password| hash.as_deref().map(bare) != Some(bare(password)))
         {
-            if hash.as_deref().map(|hash| hash.trim_start_matches('!'))
-                != Some(password.trim_start_matches('!'))
-            {
-                self.set_password(cx, password)?;
-                changed = true;
-            }
+            self.set_password(cx, password)?;
+            changed = true;
         }
         Ok(changed)
     }
