@@ -541,6 +541,12 @@ impl RawStreams {
     }
 }
 
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Link({})", self.name())
+    }
+}
+
 impl Link {
     /// Name in the inventory.
     pub fn name(&self) -> &str {
