@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const STATUS: &str = "/var/lib/dpkg/status";
+const LISTS: &str = "/var/lib/apt/lists";
 const STATES: &[&str] = &["present", "latest", "absent", "installed", "removed"];
 
 #[derive(Deserialize)]
@@ -217,7 +218,11 @@ impl Apt {
         if cx.check() || self.state == "latest" {
             let mut simulation = vec!["--simulate".to_owned()];
             simulation.extend_from_slice(arguments);
-            let plan = self.apt_get(cx, &simulation)?.check(&what)?.stdout_text();
+            let plan = self
+                .apt_get(cx, &simulation)?
+                .check(&what)
+                .map_err(advise)?
+                .stdout_text();
             let moves = plan.lines().any(|line| {
                 line.starts_with("Inst ") || line.starts_with("Remv ") || line.starts_with("Purg ")
             });
@@ -226,7 +231,7 @@ impl Apt {
                 return Ok(outcome);
             }
         }
-        let output = self.apt_get(cx, arguments)?.check(&what)?;
+        let output = self.apt_get(cx, arguments)?.check(&what).map_err(advise)?;
         outcome.changed |= installed()? != *before;
         Ok(outcome
             .with("stdout", output.stdout_text())
@@ -287,6 +292,7 @@ impl Apt {
         {
             options.push(format!("--option=Dpkg::Options::=--{option}"));
         }
+        options.push("--option=Dpkg::Use-Pty=0".to_owned());
         options.push(format!(
             "--option=DPkg::Lock::Timeout={}",
             self.lock_timeout
@@ -311,16 +317,30 @@ impl Apt {
     }
 }
 
+/// What usually helps.
+fn advise(mut failure: Failure) -> Failure {
+    if failure.message.contains("Unable to locate package") {
+        failure.message += " (update_cache: true fetches the lists of packages first)";
+    }
+    failure
+}
+
 /// When the lists were fetched, in seconds since 1970, and how long ago that is.
 fn lists_age() -> (u64, Duration) {
-    let fetched = [
-        "/var/lib/apt/periodic/update-success-stamp",
-        "/var/lib/apt/lists",
-    ]
-    .iter()
-    .filter_map(|path| fs::metadata(path).ok()?.modified().ok())
-    .max()
-    .unwrap_or(UNIX_EPOCH);
+    // Images come with an empty directory that looks young.
+    let any = fs::read_dir(LISTS)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .any(|entry| entry.file_name().to_string_lossy().contains("_Packages"));
+    if !any {
+        return (0, Duration::MAX);
+    }
+    let fetched = ["/var/lib/apt/periodic/update-success-stamp", LISTS]
+        .iter()
+        .filter_map(|path| fs::metadata(path).ok()?.modified().ok())
+        .max()
+        .unwrap_or(UNIX_EPOCH);
     let since = fetched
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
