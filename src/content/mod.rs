@@ -3,6 +3,7 @@
 
 pub mod inventory;
 mod key;
+pub mod nearest;
 pub mod place;
 pub mod playbook;
 pub mod template;

@@ -1,1 +1,295 @@
-//! To come.
+//! Variables of one host as one task sees them: Ansible's levels of precedence as layers that are asked from the
+//! strongest to the weakest. Nothing is copied or rendered here.
+//!
+//! Order of Ansible 2.18 (`VariableManager.get_vars`), strongest first: magic variables, extra variables, parameters of
+//! includes, parameters of roles, `set_fact` and registered results, `include_vars`, the task and the blocks around it,
+//! its role's `vars`, `vars` of the play's roles, `vars_files`, the play, facts, the inventory (hosts over groups), its
+//! role's `defaults`, `defaults` of the play's roles.
+
+use super::inventory::{Var, Vars};
+use super::place::Place;
+use super::playbook::{Frame, Layers, Role};
+use super::template::Scope;
+use super::value::{Key, Object, Value};
+use indexmap::IndexMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+/// What a run has learned of one host. Kept once for each host, whatever the number of tasks.
+#[derive(Default)]
+pub struct Learned {
+    facts: RwLock<Facts>,
+    /// `include_vars`.
+    included: RwLock<IndexMap<String, Value>>,
+    /// `set_fact` and `register`.
+    set: RwLock<IndexMap<String, Value>>,
+}
+
+/// Facts under the names that modules gave them, and without their `ansible_`.
+#[derive(Clone)]
+struct Facts {
+    raw: IndexMap<String, Value>,
+    /// The dictionary `ansible_facts`; a new one whenever facts are added.
+    short: Value,
+}
+
+impl Default for Facts {
+    fn default() -> Self {
+        Self {
+            raw: IndexMap::new(),
+            short: Value::dict(IndexMap::new()),
+        }
+    }
+}
+
+/// Facts may not say how a host is reached or how commands become another user: that is the inventory's.
+const CONNECTION_FACTS: &[&str] = &[
+    "ansible_connection",
+    "ansible_host",
+    "ansible_port",
+    "ansible_user",
+    "ansible_password",
+    "ansible_private_key_file",
+    "ansible_pipelining",
+    "ansible_shell_type",
+    "ansible_shell_executable",
+    "ansible_timeout",
+    "ansible_network_os",
+    "ansible_remote_user",
+    "ansible_remote_port",
+];
+
+fn harmless(name: &str) -> bool {
+    !(CONNECTION_FACTS.contains(&name)
+        || name.starts_with("ansible_ssh_") && !name.starts_with("ansible_ssh_host_key_")
+        || name.starts_with("ansible_become")
+        || name.ends_with("_interpreter") && name.starts_with("ansible_"))
+}
+
+impl Learned {
+    /// Adds facts; names with and without `ansible_` reach the same fact through `ansible_facts`.
+    pub fn add_facts(&self, facts: impl IntoIterator<Item = (String, Value)>) {
+        let mut known = self.facts.write().unwrap_or_else(PoisonError::into_inner);
+        known.raw.extend(facts);
+        let short = known.raw.iter().map(|(name, value)| {
+            let short = name.strip_prefix("ansible_").unwrap_or(name);
+            (Key(Value::from(short)), value.clone())
+        });
+        known.short = Value::dict(short.collect());
+    }
+
+    pub fn clear_facts(&self) {
+        *self.facts.write().unwrap_or_else(PoisonError::into_inner) = Facts::default();
+    }
+
+    /// True once facts were gathered or read from a cache.
+    pub fn has_facts(&self) -> bool {
+        read(&self.facts).raw.contains_key("module_setup") || read(&self.facts).raw.contains_key("ansible_distribution")
+    }
+
+    pub fn fact(&self, name: &str) -> Option<Value> {
+        read(&self.facts).raw.get(name).cloned()
+    }
+
+    /// All facts, as a cache keeps them.
+    pub fn facts(&self) -> IndexMap<String, Value> {
+        read(&self.facts).raw.clone()
+    }
+
+    pub fn set(&self, name: &str, value: Value) {
+        self.set
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name.to_owned(), value);
+    }
+
+    pub fn include(&self, name: &str, value: Value) {
+        self.included
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name.to_owned(), value);
+    }
+}
+
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Variables as one task sees them on one host. Cloning is cheap.
+#[derive(Clone)]
+pub struct HostScope {
+    /// `groups`, `hostvars`, `playbook_dir`… of the run and the play, then of the host and the task.
+    pub magic: Vec<Arc<IndexMap<String, Value>>>,
+    pub extra: Arc<Vars>,
+    /// The task; none for what holds outside of tasks.
+    pub frame: Option<Arc<Frame>>,
+    /// The play's own frame; none for `hostvars`, which know no play.
+    pub play: Option<Arc<Frame>>,
+    /// Files of `vars_files`, the last one first.
+    pub files: Layers,
+    /// Roles that the play sees the variables of, in order.
+    pub roles: Arc<[Arc<Role>]>,
+    pub learned: Arc<Learned>,
+    pub inventory: Arc<Vars>,
+}
+
+/// A variable that was found.
+enum Found {
+    Written(Var),
+    Known(Value),
+}
+
+impl HostScope {
+    fn find(&self, name: &str) -> Option<Found> {
+        if name == "vars" {
+            return Some(Found::Known(Value::Object(Arc::new(AllVars(self.clone())))));
+        }
+        self.strong(name)
+            .or_else(|| self.written(name))
+            .or_else(|| self.fact(name))
+            .or_else(|| self.inventory.get(name).cloned().map(Found::Written))
+            .or_else(|| self.default(name))
+    }
+
+    /// Levels above the ones that people write into playbooks.
+    fn strong(&self, name: &str) -> Option<Found> {
+        if let Some(value) = self.magic.iter().rev().find_map(|magic| magic.get(name)) {
+            return Some(Found::Known(value.clone()));
+        }
+        if let Some(var) = self.extra.get(name) {
+            return Some(Found::Written(var.clone()));
+        }
+        if let Some(frame) = &self.frame {
+            if let Some(var) = frame.chain().find_map(|frame| frame.params.get(name)) {
+                return Some(Found::Written(var.clone()));
+            }
+            if let Some(var) = frame.role().and_then(|role| in_layers(&role.params, name)) {
+                return Some(Found::Written(var.clone()));
+            }
+        }
+        let learned = read(&self.learned.set).get(name).cloned();
+        learned
+            .or_else(|| read(&self.learned.included).get(name).cloned())
+            .map(Found::Known)
+    }
+
+    /// Variables of tasks, blocks, roles, files and the play.
+    fn written(&self, name: &str) -> Option<Found> {
+        if let Some(frame) = &self.frame {
+            let inside = frame.chain().filter(|frame| frame.parent.is_some());
+            if let Some(var) = inside.into_iter().find_map(|frame| frame.keywords.vars.get(name)) {
+                return Some(Found::Written(var.clone()));
+            }
+            if let Some(var) = frame.role().and_then(|role| in_layers(&role.vars, name)) {
+                return Some(Found::Written(var.clone()));
+            }
+        }
+        let exported = self.roles.iter().rev().find_map(|role| in_layers(&role.exports, name));
+        exported
+            .or_else(|| in_layers(&self.files, name))
+            .or_else(|| self.play.as_ref().and_then(|play| play.keywords.vars.get(name)))
+            .cloned()
+            .map(Found::Written)
+    }
+
+    fn fact(&self, name: &str) -> Option<Found> {
+        let facts = read(&self.learned.facts);
+        if name == "ansible_facts" {
+            return Some(Found::Known(facts.short.clone()));
+        }
+        let value = facts.raw.get(name).cloned()?;
+        harmless(name).then_some(Found::Known(value))
+    }
+
+    fn default(&self, name: &str) -> Option<Found> {
+        let own = self.frame.as_ref().and_then(|frame| frame.role());
+        own.and_then(|role| in_layers(&role.defaults, name))
+            .or_else(|| {
+                self.roles
+                    .iter()
+                    .rev()
+                    .find_map(|role| in_layers(&role.defaults, name))
+            })
+            .cloned()
+            .map(Found::Written)
+    }
+}
+
+fn in_layers<'a>(layers: &'a Layers, name: &str) -> Option<&'a Var> {
+    layers.iter().find_map(|layer| layer.get(name))
+}
+
+impl Scope for HostScope {
+    fn get(&self, name: &str) -> Option<Value> {
+        Some(match self.find(name)? {
+            Found::Written(var) => var.value,
+            Found::Known(value) => value,
+        })
+    }
+
+    fn place(&self, name: &str) -> Option<Place> {
+        match self.find(name)? {
+            Found::Written(var) => Some(var.place),
+            Found::Known(_) => None,
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        let mut add = |layer: &Vars| names.extend(layer.keys().cloned());
+        add(&self.inventory);
+        add(&self.extra);
+        self.files.iter().for_each(|layer| add(layer));
+        if let Some(play) = &self.play {
+            add(&play.keywords.vars);
+        }
+        let own = self.frame.as_ref().and_then(|frame| frame.role());
+        for role in self.roles.iter() {
+            role.defaults.iter().chain(&role.exports).for_each(|layer| add(layer));
+        }
+        for role in own {
+            let layers = role.defaults.iter().chain(&role.vars).chain(&role.params);
+            layers.for_each(|layer| add(layer));
+        }
+        for frame in self.frame.iter().flat_map(|frame| frame.chain()) {
+            add(&frame.keywords.vars);
+            add(&frame.params);
+        }
+        for magic in &self.magic {
+            names.extend(magic.keys().cloned());
+        }
+        let facts = read(&self.learned.facts);
+        names.push("ansible_facts".to_owned());
+        names.extend(facts.raw.keys().filter(|name| harmless(name)).cloned());
+        names.extend(read(&self.learned.set).keys().cloned());
+        names.extend(read(&self.learned.included).keys().cloned());
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}
+
+/// `vars`: every variable under its name.
+struct AllVars(HostScope);
+
+impl std::fmt::Debug for AllVars {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("vars")
+    }
+}
+
+impl Object for AllVars {
+    fn type_name(&self) -> &'static str {
+        "dict"
+    }
+
+    fn get(&self, key: &Value) -> Option<Value> {
+        match key {
+            Value::Str(name) => Scope::get(&self.0, &name.text),
+            _ => None,
+        }
+    }
+
+    fn keys(&self) -> Option<Vec<Value>> {
+        Some(self.0.names().iter().map(|name| Value::from(name.as_str())).collect())
+    }
+}

@@ -1,11 +1,12 @@
 //! How plays reach hosts, as a trait: links in production, the same modules in this process in tests.
 
+pub use crate::link::Blob;
 use futures::future::BoxFuture;
 use indexmap::IndexMap;
+use sha1::{Digest, Sha1};
+use std::io::Read;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio_util::sync::CancellationToken;
 
 /// A host's name and the rendered variables that say how to reach it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -18,16 +19,37 @@ pub struct Whereabouts {
     pub vars: Vec<(String, String)>,
 }
 
-/// Content that a task may ask for.
-#[derive(Debug, Clone)]
-pub enum Blob {
-    Bytes(Arc<[u8]>),
-    /// A file of the controller.
-    File(PathBuf),
-}
-
 /// Content by the name under which the module asks for it.
 pub type Blobs = IndexMap<String, Blob>;
+
+/// What the agent is told of content: it asks for it only when it doesn't have it.
+pub(super) fn reference(name: &str, blob: &Blob) -> std::io::Result<host::BlobRef> {
+    let mut hash = Sha1::new();
+    let size = match blob {
+        Blob::Bytes(bytes) => {
+            hash.update(bytes);
+            bytes.len() as u64
+        }
+        Blob::File(path) => {
+            let mut file = std::fs::File::open(path)?;
+            let mut buffer = vec![0; 64 * 1024];
+            let mut size = 0;
+            loop {
+                let read = file.read(&mut buffer)?;
+                if read == 0 {
+                    break size;
+                }
+                hash.update(&buffer[..read]);
+                size += read as u64;
+            }
+        }
+    };
+    Ok(host::BlobRef {
+        name: name.to_owned(),
+        sha1: hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+        size,
+    })
+}
 
 /// What a raw command gave.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,25 +59,24 @@ pub struct Exec {
     pub stderr: Vec<u8>,
 }
 
-/// Why a host couldn't be worked on; the host leaves the play as unreachable.
+/// Why a host couldn't be worked on.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct Lost {
     pub message: String,
     pub hints: Vec<String>,
-    /// The task was stopped by the caller's signal.
-    pub cancelled: bool,
+    /// The host itself answers: the task fails, and the host isn't unreachable.
+    pub reachable: bool,
 }
 
 /// Hands on hosts.
 pub trait Connect: Send + Sync {
-    /// Run one task. Cancelled: the task's processes are ended on the host.
+    /// Run one task. Dropping the future ends the task's processes on the host.
     fn run<'a>(
         &'a self,
         at: &'a Whereabouts,
         task: host::Task,
         blobs: Blobs,
-        cancel: CancellationToken,
     ) -> BoxFuture<'a, Result<host::Outcome, Lost>>;
 
     /// Run a task that streams a file back; the bytes go to `into`, which exists only when the task succeeded.

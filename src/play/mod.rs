@@ -1,13 +1,34 @@
 //! Runs plays: hosts, batches, loops, handlers, delegation, facts. Knows nothing of terminals: what happens goes to a
 //! [`journal::Sink`](crate::journal::Sink) as events.
 
+mod actions;
+mod adhoc;
+mod attempt;
+mod batch;
+mod call;
+mod done;
+pub mod facts;
 mod hands;
+mod hosts;
+mod include;
+mod keep;
+mod list;
+mod meta;
+mod pool;
+mod report;
 mod request;
+mod run;
+mod store;
+mod tags;
+mod view;
 
 pub use hands::{Blob, Blobs, Connect, Exec, Lost, Whereabouts};
-pub use request::{BecomeSettings, FactSettings, Gathering, PlayError, Request, Source, Summary};
+pub use list::{Listing, PlayListing, TaskListing, list};
+pub use pool::Links;
+pub use request::{
+    BecomeSettings, FactSettings, Gathering, PlayError, Request, Source, Summary,
+};
 
-use crate::content::place::Fault;
 use crate::journal::Sink;
 use std::sync::Arc;
 
@@ -17,6 +38,5 @@ pub async fn run(
     connect: Arc<dyn Connect>,
     sink: Arc<dyn Sink>,
 ) -> Result<Summary, PlayError> {
-    let _ = (request, connect, sink);
-    Err(PlayError::Stopped(Fault::new("plays don't run yet")))
+    run::run(request, connect, sink).await
 }

@@ -1,1 +1,21 @@
-//! To come.
+//! Playbooks, roles and tasks: from files to a typed tree in which every word knows its place.
+//!
+//! Static imports are expanded while reading; everything that isn't supported is refused by name; modules and their
+//! arguments are checked. Reading goes on after a fault, so that all of them are told at once.
+
+mod keywords;
+mod kv;
+mod load;
+mod modules;
+mod play;
+mod role;
+mod setting;
+mod task;
+mod tree;
+
+pub use load::{Loader, Playbook, RoleCall, Settings};
+pub use task::{find_tasks, missing_file};
+pub use modules::is_action;
+pub use tree::{
+    Args, Block, Frame, Item, Keyword, Keywords, Layers, LoadedRole, Loop, Play, Role, Task,
+};

@@ -1,0 +1,263 @@
+//! Names of modules and actions, and the check of their arguments before anything is connected.
+
+use crate::content::nearest::nearest;
+use crate::content::place::{Fault, Place};
+use host::{Arg, Kind, Rule, Spec};
+use serde_json::{Map, Value};
+
+/// What only the controller does. Actions that end in a module (`copy`, `template`) have the module's own arguments.
+static ACTIONS: &[Spec] = &[
+    Spec::new(
+        "add_host",
+        "Adds a host to the inventory for the rest of the run.",
+        &[
+            Arg::new("name", Kind::Str, "Name of the host.")
+                .required()
+                .aliases(&["host", "hostname"]),
+            Arg::new("groups", Kind::Raw, "Groups that it joins.").aliases(&["group", "groupname"]),
+        ],
+    ),
+    Spec::new(
+        "assert",
+        "Fails unless conditions are true.",
+        &[
+            Arg::new("that", Kind::Raw, "Conditions.").required(),
+            Arg::new("fail_msg", Kind::Raw, "What to say when one is false.").aliases(&["msg"]),
+            Arg::new("success_msg", Kind::Raw, "What to say when all are true."),
+            Arg::new("quiet", Kind::Bool, "Say nothing of conditions that hold."),
+        ],
+    ),
+    Spec::new(
+        "debug",
+        "Shows a text or a variable.",
+        &[
+            Arg::new("msg", Kind::Raw, "The text."),
+            Arg::new("var", Kind::Raw, "An expression to show."),
+            Arg::new("verbosity", Kind::Int, "Show it from this many -v on."),
+        ],
+    )
+    .rules(&[Rule::Exclusive(&["msg", "var"])]),
+    Spec::new(
+        "fail",
+        "Fails.",
+        &[Arg::new("msg", Kind::Raw, "Why.")],
+    ),
+    Spec::new(
+        "gather_facts",
+        "Gathers facts, as a play does at its start.",
+        &[Arg::new("parallel", Kind::Bool, "Has no effect: there is one fact module.")],
+    ),
+    Spec::new(
+        "group_by",
+        "Puts hosts into groups by a name that is rendered on each.",
+        &[
+            Arg::new("key", Kind::Str, "Name of the group.").required(),
+            Arg::new("parents", Kind::List, "Groups that the group becomes a child of."),
+        ],
+    ),
+    Spec::new(
+        "import_role",
+        "Puts the tasks of a role here while the playbook is read.",
+        ROLE_ARGS,
+    ),
+    Spec::new(
+        "import_tasks",
+        "Puts the tasks of a file here while the playbook is read.",
+        &[Arg::new("file", Kind::Str, "The file.")],
+    )
+    .free_form(),
+    Spec::new(
+        "include_role",
+        "Runs a role.",
+        ROLE_ARGS,
+    ),
+    Spec::new(
+        "include_tasks",
+        "Runs the tasks of a file.",
+        &[
+            Arg::new("file", Kind::Str, "The file."),
+            Arg::new("apply", Kind::Dict, "Keywords for the tasks."),
+        ],
+    )
+    .free_form(),
+    Spec::new(
+        "include_vars",
+        "Reads variables from files of the controller.",
+        &[
+            Arg::new("file", Kind::Str, "The file."),
+            Arg::new("dir", Kind::Str, "A directory of files."),
+            Arg::new("name", Kind::Str, "A variable that holds them all."),
+            Arg::new("depth", Kind::Int, "How many levels of the directory."),
+            Arg::new("files_matching", Kind::Str, "A regular expression for names of files."),
+            Arg::new("ignore_files", Kind::List, "Names of files to leave out."),
+            Arg::new("extensions", Kind::List, "Extensions of files."),
+            Arg::new("ignore_unknown_extensions", Kind::Bool, "Leave other files out instead of failing."),
+        ],
+    )
+    .free_form(),
+    Spec::new(
+        "meta",
+        "Tells the runner something.",
+        &[],
+    )
+    .free_form(),
+    Spec::new(
+        "pause",
+        "Waits.",
+        &[
+            Arg::new("seconds", Kind::Raw, "For so many seconds."),
+            Arg::new("minutes", Kind::Raw, "For so many minutes."),
+            Arg::new("prompt", Kind::Raw, "For an answer of the operator."),
+            Arg::new("echo", Kind::Bool, "Show what is typed."),
+        ],
+    ),
+    Spec::new(
+        "raw",
+        "Runs a command line without an agent.",
+        &[Arg::new("executable", Kind::Str, "The shell.")],
+    )
+    .free_form(),
+    Spec::new(
+        "set_fact",
+        "Sets variables of the host.",
+        &[Arg::new("cacheable", Kind::Bool, "Keep them in the cache of facts.")],
+    ),
+    Spec::new(
+        "set_stats",
+        "Sets figures of the run.",
+        &[
+            Arg::new("data", Kind::Raw, "Names and values.").required(),
+            Arg::new("per_host", Kind::Bool, "For each host, not for the run."),
+            Arg::new("aggregate", Kind::Bool, "Add to what is there."),
+        ],
+    ),
+    Spec::new(
+        "wait_for_connection",
+        "Waits until the host can be worked on.",
+        &[
+            Arg::new("connect_timeout", Kind::Int, "Seconds for one attempt."),
+            Arg::new("delay", Kind::Int, "Seconds before the first attempt."),
+            Arg::new("sleep", Kind::Int, "Seconds between attempts."),
+            Arg::new("timeout", Kind::Int, "Seconds in all."),
+        ],
+    ),
+];
+
+const ROLE_ARGS: &[Arg] = &[
+    Arg::new("name", Kind::Str, "The role.").required().aliases(&["role"]),
+    Arg::new("tasks_from", Kind::Str, "A file of its tasks instead of main."),
+    Arg::new("vars_from", Kind::Str, "A file of its vars instead of main."),
+    Arg::new("defaults_from", Kind::Str, "A file of its defaults instead of main."),
+    Arg::new("handlers_from", Kind::Str, "A file of its handlers instead of main."),
+    Arg::new("apply", Kind::Dict, "Keywords for the tasks."),
+    Arg::new("public", Kind::Bool, "The play sees its variables."),
+    Arg::new("allow_duplicates", Kind::Bool, "Run it again although it has run."),
+    Arg::new("rolespec_validate", Kind::Bool, "Check the arguments of the role."),
+];
+
+/// Actions whose other arguments are names of variables.
+const OPEN: &[&str] = &["add_host", "set_fact"];
+
+/// What `meta` can be asked for.
+pub(super) const META: &[&str] = &[
+    "clear_facts",
+    "clear_host_errors",
+    "end_batch",
+    "end_host",
+    "end_play",
+    "end_role",
+    "flush_handlers",
+    "noop",
+    "refresh_inventory",
+    "reset_connection",
+];
+
+/// Modules of Ansible that need something of the engine that isn't there yet.
+const NOT_YET: &[(&str, &str)] = &[
+    ("async_status", "Asynchronous tasks come with a later version."),
+    ("reboot", "Rebooting hosts comes with a later version; until then use `command: systemctl reboot` and `wait_for_connection`."),
+    ("script", "Scripts come with a later version; until then `copy` the script and run it with `command`."),
+    ("synchronize", "rsync comes with a later version; until then use `copy`."),
+    ("unarchive", "Archives come with a later version; until then use `command: tar -xf …`."),
+    ("assemble", "Assembling files comes with a later version; until then use `template`."),
+    ("validate_argument_spec", "Argument specifications come with a later version; until then use `assert`."),
+];
+
+/// True for what the controller does itself, fully or first.
+pub fn is_action(name: &str) -> bool {
+    ACTIONS.iter().any(|spec| spec.name == name)
+}
+
+/// The short name, when kopsrun brings a module or action of this name.
+pub(super) fn resolve(name: &str) -> Option<&'static Spec> {
+    let short = ["ansible.builtin.", "ansible.legacy."]
+        .into_iter()
+        .find_map(|prefix| name.strip_prefix(prefix))
+        .unwrap_or(name);
+    ACTIONS
+        .iter()
+        .find(|spec| spec.name == short)
+        .or_else(|| host::spec(name))
+}
+
+/// True for a word that names a module, also one that isn't supported yet.
+pub(super) fn known(name: &str) -> bool {
+    resolve(name).is_some() || not_yet(name).is_some()
+}
+
+fn not_yet(name: &str) -> Option<&'static str> {
+    let short = name.rsplit('.').next().unwrap_or(name);
+    NOT_YET
+        .iter()
+        .find(|(known, _)| *known == short)
+        .map(|(_, hint)| *hint)
+}
+
+/// Names of everything that a task can do.
+pub(super) fn names() -> Vec<&'static str> {
+    ACTIONS
+        .iter()
+        .chain(host::specs())
+        .flat_map(|spec| [spec.name].into_iter().chain(spec.aliases.iter().copied()))
+        .collect()
+}
+
+/// The fault for a module that isn't there.
+pub(super) fn unknown(name: &str, place: &Place) -> Fault {
+    if let Some(hint) = not_yet(name) {
+        return Fault::new(format!("the module `{name}` is not supported yet"))
+            .at(place)
+            .hint(hint);
+    }
+    let fault = Fault::new(format!("the module `{name}` is not known")).at(place);
+    let short = name.rsplit('.').next().unwrap_or(name);
+    let near = nearest(short, names(), 3);
+    if near.is_empty() {
+        fault.hint("kopsrun brings its own modules and doesn't run Ansible's Python ones; what it can't do yet, `command` or `shell` can.")
+    } else {
+        fault.hint(format!("Did you mean `{}`?", near.join("` or `")))
+    }
+}
+
+/// Checks arguments; text with templates is accepted for every type. `place` gives the place of an argument.
+pub(super) fn check(
+    spec: &Spec,
+    args: &Map<String, Value>,
+    place: &dyn Fn(&str) -> Place,
+    whole: &Place,
+) -> Result<(), Fault> {
+    let mut args = args.clone();
+    if OPEN.contains(&spec.name) {
+        args.retain(|name, _| {
+            spec.args
+                .iter()
+                .any(|arg| arg.name == name || arg.aliases.contains(&name.as_str()))
+        });
+    }
+    host::validate(spec, &args).map_err(|error| {
+        let at = error.arg.as_deref().filter(|arg| args.contains_key(*arg)).map_or_else(|| whole.clone(), place);
+        let known = error.message.starts_with(spec.name);
+        let message = if known { error.message } else { format!("{}: {}", spec.name, error.message) };
+        Fault::new(message).at(&at)
+    })
+}

@@ -1,0 +1,133 @@
+//! Single values of keywords.
+
+use super::keywords::{self, On, Word};
+use super::tree::Keywords;
+use crate::content::inventory::{Var, Vars};
+use crate::content::place::Fault;
+use crate::content::value::{Text, Value};
+use crate::content::yaml::{Kind, Node};
+use std::sync::Arc;
+
+/// The value, with its place.
+pub(super) fn var(node: &Node) -> Result<Var, Fault> {
+    Ok(Var {
+        value: node.value()?,
+        place: node.place.clone(),
+    })
+}
+
+/// Text as a value that may be templated.
+pub(super) fn text(text: &str) -> Value {
+    Value::Str(Text {
+        text: Arc::from(text),
+        trusted: true,
+    })
+}
+
+/// A list, or one value as a list of one; nothing is an empty list.
+pub(super) fn list(node: &Node) -> Result<Vec<Var>, Fault> {
+    match &node.kind {
+        Kind::Null => Ok(Vec::new()),
+        Kind::Seq(items) => items.iter().map(var).collect(),
+        _ => Ok(vec![var(node)?]),
+    }
+}
+
+/// Like [`list`], with text cut at commas, as `tags: a, b`.
+pub(super) fn comma_list(node: &Node) -> Result<Vec<Var>, Fault> {
+    let mut found = Vec::new();
+    for item in list(node)? {
+        match &item.value {
+            Value::Str(words) if !words.text.contains("{{") => {
+                for word in words.text.split(',') {
+                    found.push(Var {
+                        value: text(word.trim()),
+                        place: item.place.clone(),
+                    });
+                }
+            }
+            _ => found.push(item),
+        }
+    }
+    Ok(found)
+}
+
+/// A mapping of variables; nothing is an empty one.
+pub(super) fn vars(node: &Node) -> Result<Vars, Fault> {
+    let mut found = Vars::new();
+    match &node.kind {
+        Kind::Null => {}
+        Kind::Map(entries) => {
+            for (key, value) in entries.iter() {
+                found.insert(name(key)?, var(value)?);
+            }
+        }
+        // Very old playbooks write a list of mappings.
+        Kind::Seq(items) if items.iter().all(|item| item.as_map().is_some()) => {
+            for item in items.iter() {
+                found.extend(vars(item)?);
+            }
+        }
+        _ => {
+            return Err(Fault::new(format!(
+                "variables are a mapping of names to values; this is {}",
+                node.describe()
+            ))
+            .at(&node.place));
+        }
+    }
+    Ok(found)
+}
+
+/// A key that is text; numbers and booleans are taken as they are written.
+pub(super) fn name(key: &Node) -> Result<String, Fault> {
+    match &key.kind {
+        Kind::Str(text) => Ok(text.to_string()),
+        Kind::Int(number) => Ok(number.to_string()),
+        Kind::Bool(value) => Ok(if *value { "True" } else { "False" }.to_owned()),
+        _ => Err(Fault::new(format!("a name was expected here; this is {}", key.describe())).at(&key.place)),
+    }
+}
+
+/// A plain word that is never a template: names of variables.
+pub(super) fn identifier(node: &Node, what: &str) -> Result<Arc<str>, Fault> {
+    let valid = node.as_str().filter(|text| {
+        let mut letters = text.chars();
+        letters.next().is_some_and(|c| c.is_alphabetic() || c == '_')
+            && letters.all(|c| c.is_alphanumeric() || c == '_')
+    });
+    valid.map(Arc::from).ok_or_else(|| {
+        Fault::new(format!("`{what}` needs the name of a variable"))
+            .at(&node.place)
+            .hint("Names of variables have letters, digits and underscores and don't start with a digit.")
+    })
+}
+
+/// What is common to plays, roles, blocks and tasks. True when the word was one of these.
+pub(super) fn common(
+    into: &mut Keywords,
+    value: &Node,
+    word: &Word,
+) -> Result<bool, Fault> {
+    match word {
+        Word::Inherited(keyword) => {
+            if !value.is_null() {
+                into.set.push((*keyword, var(value)?));
+            }
+        }
+        Word::Own("when") => into.when.extend(list(value)?),
+        Word::Own("tags") => into.tags.extend(comma_list(value)?),
+        Word::Own("vars") => into.vars.extend(vars(value).map_err(|fault| fault.at(&value.place))?),
+        Word::Own("environment") => into.environment.extend(list(value)?),
+        Word::Own("notify") => into.notify.extend(list(value)?),
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// Recognises the key as a keyword.
+pub(super) fn word(key: &Node, on: On) -> Result<(String, Word), Fault> {
+    let name = name(key)?;
+    let word = keywords::recognise(&name, on, &key.place)?;
+    Ok((name, word))
+}

@@ -1,0 +1,128 @@
+//! `copy`: content, a file or a tree of the controller, or of the host itself.
+
+use crate::content::value::Value;
+use crate::play::call::Call;
+use crate::play::done::{Done, Problem};
+use crate::play::hands::{Blob, Blobs};
+use crate::play::keep::as_text;
+use futures::{StreamExt, TryStreamExt};
+use serde_json::{Map, Value as Json};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// How many files of a tree are under way at the same time.
+const PARALLEL: usize = 8;
+
+pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
+    let mut args = call.json_args();
+    if call.flag("remote_src", false) {
+        return call.module("copy", args, Blobs::new()).await;
+    }
+    if let Some(content) = call.args.get("content").filter(|content| !matches!(content, Value::None)) {
+        if call.text("src").is_some() {
+            return Err(call.fault("copy: src and content exclude each other").into());
+        }
+        let text = match content {
+            Value::Dict(_) | Value::List(_) => content.to_json().to_string(),
+            other => as_text(other),
+        };
+        args.shift_remove("content");
+        let blobs = Blobs::from([("content".to_owned(), Blob::Bytes(Arc::from(text.into_bytes())))]);
+        return send(call, args, blobs).await;
+    }
+    let src = call
+        .text("src")
+        .ok_or_else(|| call.fault("copy: one of the arguments src and content is needed"))?;
+    let path = call.find("files", src.trim_end_matches('/'), "src")?;
+    args.shift_remove("src");
+    if path.is_dir() {
+        return tree(call, &path, src.ends_with('/'), args).await;
+    }
+    file(call, &path, args, &path.file_name().unwrap_or_default().to_string_lossy()).await
+}
+
+/// One file.
+async fn file(call: &Call<'_>, path: &Path, mut args: Map<String, Json>, name: &str) -> Result<Done, Problem> {
+    if args.get("mode").and_then(Json::as_str) == Some("preserve") {
+        let mode = std::fs::metadata(path)
+            .map_err(|error| call.fault(format!("{} can't be read: {error}", path.display())))?
+            .permissions()
+            .mode();
+        args.insert("mode".to_owned(), format!("{:04o}", mode & 0o7777).into());
+    }
+    args.insert("_original_basename".to_owned(), name.into());
+    let blobs = Blobs::from([("content".to_owned(), Blob::File(path.to_owned()))]);
+    send(call, args, blobs).await
+}
+
+/// Sends content as the host's `copy` takes it.
+pub(super) async fn send(call: &Call<'_>, args: Map<String, Json>, blobs: Blobs) -> Result<Done, Problem> {
+    call.module("copy", args, blobs).await
+}
+
+/// A directory: with a slash at its end its content, otherwise the directory itself.
+async fn tree(call: &Call<'_>, root: &Path, content_only: bool, args: Map<String, Json>) -> Result<Done, Problem> {
+    let dest = call.text("dest").unwrap_or_default();
+    let mut base = PathBuf::from(&dest);
+    if !content_only {
+        base.push(root.file_name().unwrap_or_default());
+    }
+    let (mut dirs, mut files) = (vec![PathBuf::new()], Vec::new());
+    walk(root, Path::new(""), &mut dirs, &mut files)
+        .map_err(|error| call.fault(format!("{} can't be read: {error}", root.display())))?;
+    let mut changed = false;
+    for dir in dirs {
+        let mut ours = Map::new();
+        for name in ["owner", "group"] {
+            if let Some(value) = args.get(name) {
+                ours.insert(name.to_owned(), value.clone());
+            }
+        }
+        if let Some(mode) = args.get("directory_mode") {
+            ours.insert("mode".to_owned(), mode.clone());
+        }
+        ours.insert("path".to_owned(), base.join(dir).to_string_lossy().into_owned().into());
+        ours.insert("state".to_owned(), "directory".into());
+        let done = call.module("file", ours, Blobs::new()).await?;
+        if done.is_failed() {
+            return Ok(done);
+        }
+        changed |= done.is_changed();
+    }
+    let mut shared = args;
+    shared.shift_remove("directory_mode");
+    let (base, shared) = (&base, &shared);
+    let copies = files.into_iter().map(|relative| async move {
+        let mut args = shared.clone();
+        args.insert("dest".to_owned(), base.join(&relative).to_string_lossy().into_owned().into());
+        let name = relative.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        file(call, &root.join(&relative), args, &name).await
+    });
+    let results: Vec<Done> = futures::stream::iter(copies).buffered(PARALLEL).try_collect().await?;
+    if let Some(failed) = results.iter().position(Done::is_failed) {
+        return Ok(results.into_iter().nth(failed).unwrap_or_default());
+    }
+    changed |= results.iter().any(Done::is_changed);
+    Ok(Done::changed(changed)
+        .with("dest", dest)
+        .with("src", root.display().to_string()))
+}
+
+/// Directories and files below, in order of name, relative to the root. Links are followed.
+fn walk(root: &Path, below: &Path, dirs: &mut Vec<PathBuf>, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    let mut names = std::fs::read_dir(root.join(below))?
+        .map(|entry| entry.map(|entry| entry.file_name()))
+        .collect::<Result<Vec<_>, _>>()?;
+    names.sort();
+    for name in names {
+        let relative = below.join(name);
+        if std::fs::metadata(root.join(&relative))?.is_dir() {
+            dirs.push(relative.clone());
+            walk(root, &relative, dirs, files)?;
+        } else {
+            files.push(relative);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! `debug`: shows a text or a variable.
+
+use crate::content::value::Value;
+use crate::play::call::Call;
+use crate::play::done::{Done, Problem};
+use crate::play::keep::{as_text, number};
+use crate::play::view::{fault, text_of};
+
+pub(super) fn run(call: &Call<'_>) -> Result<Done, Problem> {
+    let needed = call.args.get("verbosity").and_then(number).unwrap_or(0.0);
+    if needed > f64::from(call.attempt.batch.run.request.verbosity) {
+        return Ok(Done::skipped("Verbosity threshold not met.").with("msg", "Verbosity threshold not met."));
+    }
+    let Some(var) = call.args.get("var") else {
+        let message = call.args.get("msg").cloned().unwrap_or_else(|| Value::from("Hello world!"));
+        let json = message.to_json();
+        let mut done = Done::changed(false).with("msg", json.clone());
+        done.said = Some(shown(&json));
+        return Ok(done);
+    };
+    let (name, value) = match text_of(var) {
+        Some(text) if text.contains("{{") || text.contains("{%") => {
+            let value = call.templar.render(var).map_err(fault)?;
+            // A name that came out of a template is looked up in turn.
+            match text_of(&value) {
+                Some(name) => match call.templar.expr(&name) {
+                    Ok(found) => (name, found),
+                    Err(_) => (text, value),
+                },
+                None => (text, value),
+            }
+        }
+        Some(text) => {
+            let value = match call.templar.expr(&text) {
+                Ok(Value::Undefined(_)) | Err(_) => Value::from("VARIABLE IS NOT DEFINED!"),
+                Ok(value) => value,
+            };
+            (text, value)
+        }
+        None => (as_text(var), var.clone()),
+    };
+    let json = value.to_json();
+    let mut done = Done::changed(false).with(&name, json.clone());
+    done.said = Some(format!("{name}: {}", shown(&json)));
+    Ok(done)
+}
+
+fn shown(json: &serde_json::Value) -> String {
+    match json {
+        serde_json::Value::String(text) => text.clone(),
+        other => serde_json::to_string_pretty(other).unwrap_or_else(|_| other.to_string()),
+    }
+}

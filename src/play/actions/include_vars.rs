@@ -1,0 +1,114 @@
+//! `include_vars`: variables from files of the controller.
+
+use crate::content::place::Fault;
+use crate::content::value::{Key, Value};
+use crate::play::call::Call;
+use crate::play::done::{Done, Effect, Problem};
+use crate::play::keep::number;
+use indexmap::IndexMap;
+use serde_json::{Map, Value as Json};
+use std::path::{Path, PathBuf};
+
+pub(super) fn run(call: &Call<'_>) -> Result<Done, Problem> {
+    let files = match call.text("dir") {
+        Some(dir) => below(call, &dir)?,
+        None => {
+            let name = call
+                .free
+                .clone()
+                .or_else(|| call.text("file"))
+                .ok_or_else(|| call.fault("include_vars: the argument file or dir is missing"))?;
+            vec![call.find("vars", &name, "file")?]
+        }
+    };
+    let mut vars: IndexMap<String, Value> = IndexMap::new();
+    for file in &files {
+        let found = call.attempt.batch.run.loader.vars_file(file)?;
+        for (name, var) in found.iter() {
+            vars.insert(name.clone(), var.value.clone());
+        }
+    }
+    if let Some(name) = call.text("name") {
+        let all = vars.into_iter().map(|(name, value)| (Key(Value::from(name.as_str())), value));
+        vars = IndexMap::from([(name, Value::dict(all.collect()))]);
+    }
+    let shown: Map<String, Json> = vars.iter().map(|(name, value)| (name.clone(), value.to_json())).collect();
+    let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    Ok(Done::changed(false)
+        .with("ansible_facts", Json::Object(shown))
+        .with("ansible_included_var_files", names)
+        .effect(Effect::Included(vars)))
+}
+
+/// The files of a directory, sorted by name at each level.
+fn below(call: &Call<'_>, dir: &str) -> Result<Vec<PathBuf>, Fault> {
+    let root = call.find("vars", dir, "dir")?;
+    let mut extensions = call.list("extensions");
+    if extensions.is_empty() {
+        extensions = ["yaml", "yml", "json"].map(str::to_owned).to_vec();
+    }
+    let pattern = call
+        .text("files_matching")
+        .map(|pattern| {
+            fancy_regex::Regex::new(&pattern).map_err(|error| {
+                Fault::new(format!("`{pattern}` is not a regular expression: {error}")).at(call.place("files_matching"))
+            })
+        })
+        .transpose()?;
+    let walk = Walk {
+        depth: call.args.get("depth").and_then(number).map_or(0, |depth| depth.max(0.0) as usize),
+        ignored: call.list("ignore_files"),
+        lenient: call.flag("ignore_unknown_extensions", false),
+        extensions,
+        pattern,
+    };
+    let mut found = Vec::new();
+    walk.down(&root, 1, &mut found)?;
+    Ok(found)
+}
+
+struct Walk {
+    /// 0: all levels.
+    depth: usize,
+    ignored: Vec<String>,
+    lenient: bool,
+    extensions: Vec<String>,
+    pattern: Option<fancy_regex::Regex>,
+}
+
+impl Walk {
+    fn down(&self, dir: &Path, level: usize, found: &mut Vec<PathBuf>) -> Result<(), Fault> {
+        let unreadable = |error: std::io::Error| Fault::new(format!("{} can't be read: {error}", dir.display()));
+        let mut entries = std::fs::read_dir(dir)
+            .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>())
+            .map_err(unreadable)?;
+        entries.sort();
+        for path in entries {
+            if path.is_dir() {
+                if self.depth == 0 || level < self.depth {
+                    self.down(&path, level + 1, found)?;
+                }
+                continue;
+            }
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if self.ignored.contains(&name) {
+                continue;
+            }
+            if self.pattern.as_ref().is_some_and(|pattern| !pattern.is_match(&name).unwrap_or(false)) {
+                continue;
+            }
+            let known = path
+                .extension()
+                .is_some_and(|extension| self.extensions.iter().any(|known| extension == known.as_str()));
+            if known {
+                found.push(path);
+            } else if !self.lenient && self.pattern.is_none() {
+                return Err(Fault::new(format!("{} has no extension of a file of variables", path.display())).hint(format!(
+                    "Known are {}; set `ignore_unknown_extensions: true` to leave others out.",
+                    self.extensions.join(", ")
+                )));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,48 @@
+//! What the controller does of a task, one file each; everything else goes straight to the host's agent.
+
+mod assert;
+mod copy;
+mod debug;
+mod fetch;
+mod groups;
+mod include_vars;
+mod pause;
+mod raw;
+mod set_fact;
+mod set_stats;
+mod template;
+mod wait_for_connection;
+
+use super::call::Call;
+use super::done::{Done, Problem};
+use super::hands::Blobs;
+
+/// Actions that happen once for all hosts, as with `run_once`.
+pub(super) fn once_for_all(module: &str) -> bool {
+    matches!(module, "add_host" | "pause")
+}
+
+/// Does what the task says.
+pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
+    match &*call.attempt.task.module {
+        "add_host" => groups::add_host(call),
+        "assert" => assert::run(call),
+        "copy" => copy::run(call).await,
+        "debug" => debug::run(call),
+        "fail" => Ok(Done::failed(
+            call.text("msg").unwrap_or_else(|| "Failed as requested from task".to_owned()),
+        )),
+        "fetch" => fetch::run(call).await,
+        "gather_facts" => call.module("setup", serde_json::Map::new(), Blobs::new()).await,
+        "group_by" => groups::group_by(call),
+        "include_role" | "include_tasks" => super::include::ask(call),
+        "include_vars" => include_vars::run(call),
+        "pause" => pause::run(call).await,
+        "raw" => raw::run(call).await,
+        "set_fact" => set_fact::run(call),
+        "set_stats" => set_stats::run(call),
+        "template" => template::run(call).await,
+        "wait_for_connection" => wait_for_connection::run(call).await,
+        module => call.module(module, call.json_args(), Blobs::new()).await,
+    }
+}

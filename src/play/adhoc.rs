@@ -1,0 +1,32 @@
+//! One task on some hosts, as a play.
+
+use crate::content::place::Fault;
+use crate::content::playbook::{Loader, Play};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The play of `kopsrun exec PATTERN -m MODULE -a ARGS`.
+pub(super) fn plays(
+    loader: &Loader,
+    pattern: &str,
+    module: &str,
+    args: &str,
+    dir: &Path,
+) -> Result<Vec<Arc<Play>>, Vec<Fault>> {
+    // JSON is YAML: nothing of what was typed can be taken for anything else.
+    let arguments: serde_json::Value = match args.trim() {
+        "" => serde_json::Value::Null,
+        text if text.starts_with('{') && !text.starts_with("{{") => match serde_json::from_str(text) {
+            Ok(map @ serde_json::Value::Object(_)) => map,
+            _ => text.into(),
+        },
+        text => text.into(),
+    };
+    let play = serde_json::json!([{
+        "name": "Ad hoc",
+        "hosts": pattern,
+        "gather_facts": false,
+        "tasks": [{ module: arguments }],
+    }]);
+    loader.plays(&play.to_string(), Path::new("the command line"), dir)
+}

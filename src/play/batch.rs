@@ -1,0 +1,519 @@
+//! One play on one batch of hosts, by the linear strategy: every host is through with a task before the next begins.
+
+use super::attempt::Attempt;
+use super::done::{Done, Effect, HostDone, Include};
+use super::hosts::{Failure, Roster, Standing};
+use super::keep::{Rendered, number, render};
+use super::run::{Run, Stop};
+use super::store::lock;
+use super::view::TaskView;
+use crate::content::inventory::HostName;
+use crate::content::place::Fault;
+use crate::content::playbook::{Block, Item, Keyword, Layers, Play, Role, Task};
+use crate::content::value::Value;
+use crate::journal::Event;
+use futures::future::BoxFuture;
+use serde_json::Value as Json;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use tokio::sync::Semaphore;
+
+/// A play that runs on a batch of its hosts.
+pub(super) struct Batch {
+    pub run: Arc<Run>,
+    pub play: Arc<Play>,
+    pub name: Arc<str>,
+    /// The hosts of this batch, in the order of the play.
+    pub hosts: Vec<HostName>,
+    /// All hosts of the play.
+    pub all: Vec<HostName>,
+    pub roster: Roster,
+    /// In the order of definition; roles that are included add theirs.
+    pub handlers: RwLock<Vec<Arc<Task>>>,
+    pub notified: Mutex<HashMap<u64, HashSet<HostName>>>,
+    roles: RwLock<Arc<[Arc<Role>]>>,
+    /// Roles that have run, by identity and host.
+    completed: Mutex<HashSet<(String, HostName)>>,
+    /// Tasks of a role that ran on a host: only then has the role run.
+    touched: Mutex<HashSet<(String, HostName)>>,
+    /// `vars_files` by host.
+    pub files: Mutex<HashMap<HostName, Layers>>,
+    pub force_handlers: bool,
+    pub max_fail: Option<f64>,
+    throttles: Mutex<HashMap<u64, Arc<Semaphore>>>,
+    chosen: Mutex<HashMap<u64, bool>>,
+}
+
+/// What holds for the tasks of a list.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Section {
+    /// A rescue section around takes over when one fails.
+    pub rescuable: bool,
+}
+
+impl Batch {
+    pub(super) fn new(
+        run: &Arc<Run>,
+        play: &Arc<Play>,
+        name: &str,
+        hosts: Vec<HostName>,
+        all: Vec<HostName>,
+    ) -> Self {
+        let roster = Roster::new(&hosts);
+        for host in &hosts {
+            if run.recap.is_lost(host) {
+                roster.set(host, Standing::Unreachable);
+            } else if run.recap.has_failed(host) {
+                roster.set(host, Standing::Failed(Failure::default()));
+            }
+        }
+        Self {
+            run: Arc::clone(run),
+            play: Arc::clone(play),
+            name: Arc::from(name),
+            hosts,
+            all,
+            roster,
+            handlers: RwLock::new(play.handlers.clone()),
+            notified: Mutex::default(),
+            roles: RwLock::new(play.roles.iter().filter(|role| role.public).cloned().collect()),
+            completed: Mutex::default(),
+            touched: Mutex::default(),
+            files: Mutex::default(),
+            force_handlers: run.request.force_handlers,
+            max_fail: None,
+            throttles: Mutex::default(),
+            chosen: Mutex::default(),
+        }
+    }
+
+    /// Roles that the play sees the variables of.
+    pub(super) fn roles(&self) -> Arc<[Arc<Role>]> {
+        Arc::clone(&self.roles.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// An include made a role public.
+    pub(super) fn add_role(&self, role: &Arc<Role>) {
+        let mut roles = self.roles.write().unwrap_or_else(PoisonError::into_inner);
+        if !roles.iter().any(|known| known.identity == role.identity) {
+            *roles = roles.iter().chain([role]).cloned().collect();
+        }
+    }
+
+    /// Tasks and blocks, in order, on those of the hosts that are active.
+    pub(super) fn items<'a>(
+        self: &'a Arc<Self>,
+        items: &'a [Item],
+        hosts: &'a [HostName],
+        section: Section,
+    ) -> BoxFuture<'a, Result<(), Stop>> {
+        Box::pin(async move {
+            for item in items {
+                let active = self.roster.active(hosts);
+                if active.is_empty() {
+                    return Ok(());
+                }
+                match item {
+                    Item::Task(task) => self.task(task, &active, section).await?,
+                    Item::Block(block) => self.block(block, &active, section).await?,
+                    Item::RoleEnd(role) => self.role_end(role, &active),
+                }
+            }
+            Ok(())
+        })
+    }
+
+    async fn block(self: &Arc<Self>, block: &Block, hosts: &[HostName], section: Section) -> Result<(), Stop> {
+        let inner = Section {
+            rescuable: section.rescuable || !block.rescue.is_empty(),
+        };
+        self.items(&block.tasks, hosts, inner).await?;
+        let failed = self.roster.failed(hosts);
+        if !block.rescue.is_empty() && !failed.is_empty() {
+            for host in &failed {
+                if let Standing::Failed(failure) = self.roster.get(host) {
+                    let learned = self.run.store.learned(host);
+                    if let Some(task) = failure.task {
+                        learned.set("ansible_failed_task", task);
+                    }
+                    if let Some(result) = failure.result {
+                        learned.set("ansible_failed_result", result);
+                    }
+                }
+                self.roster.set(host, Standing::Active);
+                self.run.recap.forgive(host);
+            }
+            self.items(&block.rescue, &failed, section).await?;
+        }
+        if !block.always.is_empty() {
+            let present = self.roster.present(hosts);
+            let failures: Vec<(HostName, Standing)> = present
+                .iter()
+                .map(|host| (host.clone(), self.roster.get(host)))
+                .filter(|(_, standing)| matches!(standing, Standing::Failed(_)))
+                .collect();
+            for (host, _) in &failures {
+                self.roster.set(host, Standing::Active);
+            }
+            self.items(&block.always, &present, section).await?;
+            for (host, standing) in failures {
+                if matches!(self.roster.get(&host), Standing::Active) {
+                    self.roster.set(&host, standing);
+                    self.run.recap.fail(&host);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn role_end(&self, role: &Arc<Role>, hosts: &[HostName]) {
+        let touched = lock(&self.touched);
+        let mut completed = lock(&self.completed);
+        for host in hosts {
+            let key = (role.identity.clone(), host.clone());
+            if touched.contains(&key) {
+                completed.insert(key);
+            }
+        }
+    }
+
+    /// Hosts on which the role of the task hasn't run yet.
+    fn role_pending(&self, task: &Task, hosts: &[HostName]) -> Vec<HostName> {
+        let Some(role) = task.frame.role().filter(|_| !task.handler) else {
+            return hosts.to_vec();
+        };
+        let mut touched = lock(&self.touched);
+        let completed = lock(&self.completed);
+        hosts
+            .iter()
+            .filter(|host| {
+                let key = (role.identity.clone(), (*host).clone());
+                if !role.allow_duplicates && completed.contains(&key) {
+                    return false;
+                }
+                touched.insert(key);
+                true
+            })
+            .cloned()
+            .collect()
+    }
+
+    /// Whether tags let the task run.
+    fn is_chosen(self: &Arc<Self>, task: &Task, hosts: &[HostName]) -> Result<bool, Stop> {
+        if task.handler {
+            return Ok(true);
+        }
+        if let Some(chosen) = lock(&self.chosen).get(&task.id) {
+            return Ok(*chosen);
+        }
+        let view = self.view(Some(task));
+        let Some(first) = hosts.first() else {
+            return Ok(false);
+        };
+        let templar = self.templar(&view, first);
+        let tags = super::tags::of(&task.frame, |var| render(&templar, var)).map_err(Stop::Fault)?;
+        let chosen = self.run.tags.choose(&tags);
+        lock(&self.chosen).insert(task.id, chosen);
+        Ok(chosen)
+    }
+
+    /// One task on all of the hosts.
+    pub(super) async fn task(self: &Arc<Self>, task: &Arc<Task>, hosts: &[HostName], section: Section) -> Result<(), Stop> {
+        if self.run.request.cancel.is_cancelled() {
+            return Err(Stop::Cancelled);
+        }
+        if !self.is_chosen(task, hosts)? {
+            return Ok(());
+        }
+        let mut hosts = self.role_pending(task, hosts);
+        let Some(first) = hosts.first().cloned() else {
+            return Ok(());
+        };
+        let view = Arc::new(self.view(Some(task)));
+        let templar = self.templar(&view, &first);
+        let name = self.title(task, &templar);
+        if !self.run.has_started(&name, task) {
+            return Ok(());
+        }
+        if &*task.module == "meta" {
+            return self.meta(task, &hosts, &templar).await;
+        }
+        let keep = Rendered {
+            frame: &task.frame,
+            templar: &templar,
+        };
+        let once = super::actions::once_for_all(&task.module)
+            || keep.flag(Keyword::RunOnce).map_err(Stop::Fault)?.unwrap_or(false);
+        let everyone = hosts.clone();
+        if once {
+            hosts.truncate(1);
+        }
+        self.run.sink.emit(Event::TaskStarted {
+            name: name.to_string(),
+            module: Some(task.module.to_string()),
+            role: task.frame.role().map(|role| role.name.to_string()),
+            handler: task.handler,
+            hosts: hosts.len(),
+            place: Some(task.place.to_string()),
+        });
+        let fatal = keep.flag(Keyword::AnyErrorsFatal).unwrap_or(None).unwrap_or(false);
+        let lenient = keep.flag(Keyword::IgnoreErrors).unwrap_or(None).unwrap_or(false);
+        let width = keep.number(Keyword::Throttle).map_err(Stop::Fault)?;
+        let throttle = width.filter(|width| *width >= 1.0).map(|width| self.throttle(task, width as usize));
+        let done = self.everywhere(task, &view, &name, &hosts, throttle, section).await?;
+        let bad = done.iter().any(|one| one.done.unreachable && !one.stays || one.done.is_failed() && !one.ignored);
+        let includes = self.take(task, &name, done, once.then_some(&everyone), section)?;
+        self.includes(task, includes, if once { &everyone } else { &hosts }, section).await?;
+        if bad && (fatal || once) && !lenient {
+            self.fail_all(&everyone);
+        }
+        self.check_percentage(&everyone)
+    }
+
+    fn throttle(&self, task: &Task, width: usize) -> Arc<Semaphore> {
+        Arc::clone(
+            lock(&self.throttles)
+                .entry(task.id)
+                .or_insert_with(|| Arc::new(Semaphore::new(width))),
+        )
+    }
+
+    /// The name that is shown; templates that can't be rendered are shown as they are.
+    fn title(&self, task: &Task, templar: &crate::content::template::Templar) -> Arc<str> {
+        let Some(name) = &task.name else {
+            return Arc::clone(&task.module);
+        };
+        let value = render(templar, name).unwrap_or_else(|_| name.value.clone());
+        Arc::from(super::keep::as_text(&value))
+    }
+
+    /// Runs the task on the hosts at the same time, as many as forks and `throttle` allow.
+    async fn everywhere(
+        self: &Arc<Self>,
+        task: &Arc<Task>,
+        view: &Arc<TaskView>,
+        name: &Arc<str>,
+        hosts: &[HostName],
+        throttle: Option<Arc<Semaphore>>,
+        section: Section,
+    ) -> Result<Vec<HostDone>, Stop> {
+        let mut running = tokio::task::JoinSet::new();
+        for (index, host) in hosts.iter().enumerate() {
+            let attempt = Attempt {
+                batch: Arc::clone(self),
+                task: Arc::clone(task),
+                view: Arc::clone(view),
+                host: host.clone(),
+                name: Arc::clone(name),
+                rescuable: section.rescuable,
+            };
+            let (forks, throttle) = (Arc::clone(&self.run.forks), throttle.clone());
+            running.spawn(async move {
+                let _narrow = match throttle {
+                    Some(throttle) => throttle.acquire_owned().await.ok(),
+                    None => None,
+                };
+                let _fork = forks.acquire_owned().await.ok();
+                (index, attempt.run().await)
+            });
+        }
+        let mut found: Vec<Option<HostDone>> = hosts.iter().map(|_| None).collect();
+        loop {
+            let next = tokio::select! {
+                next = running.join_next() => next,
+                () = self.run.request.cancel.cancelled() => {
+                    // Dropping the set ends what runs on the hosts.
+                    running.shutdown().await;
+                    return Err(Stop::Cancelled);
+                }
+            };
+            match next {
+                None => return Ok(found.into_iter().flatten().collect()),
+                Some(Ok((index, done))) => found[index] = Some(done),
+                Some(Err(error)) => {
+                    return Err(Stop::Fault(
+                        Fault::new(format!("a task of the runner itself broke down: {error}"))
+                            .at(&task.place)
+                            .hint("This is a defect of kopsrun: please report it with the run's journal."),
+                    ));
+                }
+            }
+        }
+    }
+
+    /// Takes over what the hosts' results change, counts them, and returns the includes that they want.
+    fn take(
+        self: &Arc<Self>,
+        task: &Arc<Task>,
+        name: &Arc<str>,
+        done: Vec<HostDone>,
+        everyone: Option<&Vec<HostName>>,
+        section: Section,
+    ) -> Result<Vec<(HostName, Include)>, Stop> {
+        let mut includes = Vec::new();
+        for one in done {
+            let HostDone { host, mut done, effects, ignored, stays } = one;
+            let alone = [host.clone()];
+            let receivers: &[HostName] = everyone.map_or(&alone, Vec::as_slice);
+            let mut includes_something = false;
+            for (to, effect) in effects {
+                let to_all = to == host;
+                match effect {
+                    Effect::Include(include) => {
+                        includes_something = true;
+                        for receiver in receivers {
+                            includes.push((receiver.clone(), include.copy()));
+                        }
+                    }
+                    other => {
+                        let targets: &[HostName] = if to_all { receivers } else { std::slice::from_ref(&to) };
+                        self.apply(task, other, targets, &mut done)?;
+                    }
+                }
+            }
+            if let Some(register) = &task.register {
+                let value = super::attempt::registered(&done.result);
+                for receiver in receivers {
+                    self.run.store.learned(receiver).set(register, value.clone());
+                }
+            }
+            self.notify(task, &done, receivers)?;
+            self.stand(task, name, &host, &done, (ignored, stays, includes_something), section);
+        }
+        Ok(includes)
+    }
+
+    fn apply(&self, task: &Task, effect: Effect, hosts: &[HostName], done: &mut Done) -> Result<(), Stop> {
+        match effect {
+            Effect::Facts(facts) => {
+                for host in hosts {
+                    self.run.store.learned(host).add_facts(facts.clone());
+                    self.run.save_facts(host);
+                }
+            }
+            Effect::Set(vars) => {
+                for host in hosts {
+                    let learned = self.run.store.learned(host);
+                    for (name, value) in &vars {
+                        learned.set(name, value.clone());
+                    }
+                }
+            }
+            Effect::Included(vars) => {
+                for host in hosts {
+                    let learned = self.run.store.learned(host);
+                    for (name, value) in &vars {
+                        learned.include(name, value.clone());
+                    }
+                }
+            }
+            Effect::AddHost { name, groups, vars } => {
+                let changed = self
+                    .run
+                    .store
+                    .add_host(&name, &groups, vars, &task.place)
+                    .map_err(Stop::Fault)?;
+                done.result.insert("changed".to_owned(), changed.into());
+            }
+            Effect::GroupBy { group, parents } => {
+                let changed = self.run.store.group_by(&group, &parents, hosts);
+                done.result.insert("changed".to_owned(), changed.into());
+            }
+            Effect::Include(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Where the result leaves the host, and what the recap counts.
+    fn stand(
+        &self,
+        task: &Task,
+        name: &Arc<str>,
+        host: &HostName,
+        done: &Done,
+        (ignored, stays, includes): (bool, bool, bool),
+        section: Section,
+    ) {
+        let recap = &self.run.recap;
+        if done.unreachable {
+            if stays {
+                recap.count(host, |counts| {
+                    counts.ok += 1;
+                    counts.ignored += 1;
+                });
+            } else {
+                recap.count(host, |counts| counts.unreachable += 1);
+                recap.lose(host);
+                self.roster.set(host, Standing::Unreachable);
+            }
+            return;
+        }
+        if done.is_failed() {
+            if ignored {
+                recap.count(host, |counts| {
+                    counts.ok += 1;
+                    counts.ignored += 1;
+                    counts.changed += u32::from(done.is_changed());
+                });
+                return;
+            }
+            recap.count(host, |counts| {
+                if section.rescuable {
+                    counts.rescued += 1;
+                } else {
+                    counts.failed += 1;
+                }
+            });
+            recap.fail(host);
+            let task = serde_json::json!({
+                "name": &**name,
+                "action": &*task.module,
+                "place": task.place.to_string(),
+            });
+            self.roster.set(
+                host,
+                Standing::Failed(Failure {
+                    task: Some(Value::from_json(&task)),
+                    result: Some(super::attempt::registered(&done.result)),
+                }),
+            );
+            return;
+        }
+        recap.count(host, |counts| {
+            if done.is_skipped() {
+                counts.skipped += 1;
+            } else if !includes || done.result.get("include").is_some_and(Json::is_string) {
+                counts.ok += 1;
+                counts.changed += u32::from(done.is_changed());
+            }
+        });
+    }
+
+    /// Every host of the batch fails with the one that did.
+    pub(super) fn fail_all(&self, hosts: &[HostName]) {
+        for host in self.roster.active(hosts) {
+            self.run.recap.fail(&host);
+            self.roster.set(&host, Standing::Failed(Failure::default()));
+        }
+    }
+
+    fn check_percentage(&self, hosts: &[HostName]) -> Result<(), Stop> {
+        let Some(limit) = self.max_fail else {
+            return Ok(());
+        };
+        let share = self.run.recap.failed_count() as f64 * 100.0 / self.hosts.len().max(1) as f64;
+        if share > limit {
+            self.fail_all(hosts);
+            return Err(Stop::TooManyFailed);
+        }
+        Ok(())
+    }
+}
+
+/// A play's own setting, rendered, as a number.
+pub(super) fn percentage(value: &Value) -> Option<f64> {
+    match value {
+        Value::Str(text) => text.text.trim().trim_end_matches('%').trim().parse().ok(),
+        other => number(other),
+    }
+}

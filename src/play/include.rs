@@ -1,0 +1,237 @@
+//! Dynamic includes: what hosts asked for is read once, and run together by those that asked for the same.
+
+use super::batch::{Batch, Section};
+use super::call::Call;
+use super::done::{Done, Effect, Include, IncludeWhat, Problem};
+use super::run::Stop;
+use crate::content::inventory::{HostName, Var, Vars};
+use crate::content::place::Fault;
+use crate::content::playbook::{Frame, Item, Keywords, RoleCall, Task};
+use crate::content::value::Value;
+use crate::journal::{Event, Status};
+use indexmap::IndexMap;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+
+/// Marks the result of an include that is told by its tasks.
+pub(super) const SILENT: &str = "\u{0}include";
+
+/// How often one file may be inside itself before it is a circle.
+const DEPTH: usize = 64;
+
+/// `include_tasks` and `include_role`, as far as one host is concerned.
+pub(super) fn ask(call: &Call<'_>) -> Result<Done, Problem> {
+    let task = &call.attempt.task;
+    let what = if &*task.module == "include_tasks" {
+        let name = call.free.clone().or_else(|| call.text("file"));
+        let name = name.filter(|name| !name.is_empty()).ok_or_else(|| call.fault("`include_tasks` needs a file"))?;
+        IncludeWhat::Tasks(find(call, &name)?)
+    } else {
+        let name = call.text("name").or_else(|| call.text("role"));
+        IncludeWhat::Role {
+            name: name.ok_or_else(|| call.fault("`include_role` needs the name of a role"))?,
+            tasks_from: call.text("tasks_from"),
+            vars_from: call.text("vars_from"),
+            defaults_from: call.text("defaults_from"),
+            handlers_from: call.text("handlers_from"),
+            public: call.flag("public", false),
+            allow_duplicates: call.flag("allow_duplicates", true),
+        }
+    };
+    let mut done = Done::ok().with("changed", false).effect(Effect::Include(Include {
+        task: Arc::clone(task),
+        what,
+        locals: call.locals.clone(),
+    }));
+    done.said = Some(SILENT.to_owned());
+    Ok(done)
+}
+
+fn find(call: &Call<'_>, name: &str) -> Result<PathBuf, Fault> {
+    let task = &call.attempt.task;
+    let place = task
+        .args
+        .free_form
+        .as_ref()
+        .or_else(|| task.args.get("file"))
+        .map_or(&task.place, |var| &var.place);
+    crate::content::playbook::find_tasks(name, &task.frame.search, &call.attempt.batch.run.dir, task.handler)
+        .map_err(|looked| crate::content::playbook::missing_file(name, &looked, place))
+}
+
+impl Include {
+    pub(super) fn copy(&self) -> Self {
+        Self {
+            task: Arc::clone(&self.task),
+            what: self.what.clone(),
+            locals: self.locals.clone(),
+        }
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.what == other.what
+            && self.locals.len() == other.locals.len()
+            && self.locals.iter().all(|(name, value)| {
+                other
+                    .locals
+                    .get(name)
+                    .is_some_and(|theirs| value.to_json() == theirs.to_json())
+            })
+    }
+}
+
+impl Batch {
+    /// Runs the includes that hosts asked for, in the order in which they were first asked for.
+    pub(super) async fn includes(
+        self: &Arc<Self>,
+        task: &Arc<Task>,
+        wanted: Vec<(HostName, Include)>,
+        hosts: &[HostName],
+        section: Section,
+    ) -> Result<(), Stop> {
+        let mut groups: Vec<(Include, Vec<HostName>)> = Vec::new();
+        // The first item of every host goes before the second of any, as in Ansible.
+        for (host, include) in wanted {
+            match groups
+                .iter_mut()
+                .find(|(known, members)| known.is_same(&include) && !members.contains(&host))
+            {
+                Some((_, members)) => members.push(host),
+                None => groups.push((include, vec![host])),
+            }
+        }
+        for (include, members) in groups {
+            let members: Vec<HostName> = hosts.iter().filter(|host| members.contains(host)).cloned().collect();
+            match self.load(task, &include) {
+                Ok(items) => self.items(&items, &members, section).await?,
+                Err(faults) => self.include_failed(task, &faults, &members, section),
+            }
+        }
+        Ok(())
+    }
+
+    /// The items of an include, with what they inherit.
+    fn load(self: &Arc<Self>, task: &Task, include: &Include) -> Result<Vec<Item>, Vec<Fault>> {
+        let outer = task.frame.parent.as_ref().unwrap_or(&task.frame);
+        let mut params = task.frame.keywords.vars.clone();
+        for (name, value) in &include.locals {
+            params.insert(
+                name.clone(),
+                Var {
+                    value: value.clone(),
+                    place: task.place.clone(),
+                },
+            );
+        }
+        let keywords = task
+            .apply
+            .as_ref()
+            .map_or_else(Keywords::default, |apply| Keywords::clone(apply));
+        let inside = |params: Vars, includes: Arc<[PathBuf]>| {
+            Arc::new(Frame {
+                keywords,
+                params,
+                parent: Some(Arc::clone(outer)),
+                search: Arc::clone(&task.frame.search),
+                includes,
+                ..Frame::empty()
+            })
+        };
+        let run = &self.run;
+        match &include.what {
+            IncludeWhat::Tasks(path) => {
+                circle(path, &task.frame, task)?;
+                let inside = inside(params, Arc::clone(&task.frame.includes));
+                run.loader
+                    .include_tasks(path, &task.frame, &inside, &run.dir, task.handler)
+            }
+            IncludeWhat::Role {
+                name,
+                tasks_from,
+                vars_from,
+                defaults_from,
+                handlers_from,
+                public,
+                allow_duplicates,
+            } => {
+                let step = PathBuf::from(format!(
+                    "role {name}{}",
+                    tasks_from.as_ref().map(|from| format!(" ({from})")).unwrap_or_default()
+                ));
+                circle(&step, &task.frame, task)?;
+                let includes = task.frame.includes.iter().cloned().chain([step]).collect();
+                let call = RoleCall {
+                    name: name.clone(),
+                    tasks_from: tasks_from.clone(),
+                    vars_from: vars_from.clone(),
+                    defaults_from: defaults_from.clone(),
+                    handlers_from: handlers_from.clone(),
+                    public: *public,
+                    allow_duplicates: Some(*allow_duplicates),
+                };
+                let inside = inside(params, includes);
+                let loaded = run.loader.include_role(&call, &task.place, &inside, &run.dir)?;
+                if *public {
+                    self.add_role(&loaded.role);
+                }
+                let mut handlers = self.handlers.write().unwrap_or_else(PoisonError::into_inner);
+                for handler in loaded.handlers {
+                    if !handlers.iter().any(|known| known.place == handler.place) {
+                        handlers.push(handler);
+                    }
+                }
+                Ok(loaded.tasks)
+            }
+        }
+    }
+
+    /// An include that can't be read fails on the hosts that asked for it.
+    fn include_failed(&self, task: &Task, faults: &[Fault], hosts: &[HostName], section: Section) {
+        let message = faults.iter().map(|fault| fault.message.clone()).collect::<Vec<_>>().join("; ");
+        let first = faults.first();
+        for host in hosts {
+            self.run.sink.emit(Event::HostResult {
+                host: host.to_string(),
+                task: task.name.as_ref().map_or_else(|| task.module.to_string(), |name| super::keep::as_text(&name.value)),
+                item: None,
+                status: if section.rescuable { Status::Rescued } else { Status::Failed },
+                message: Some(message.clone()),
+                result: serde_json::Value::Null,
+                diff: None,
+                delegated_to: None,
+                place: Some(
+                    first
+                        .and_then(|fault| fault.place.as_ref())
+                        .unwrap_or(&task.place)
+                        .to_string(),
+                ),
+                hints: first.map(|fault| fault.hints.clone()).unwrap_or_default(),
+                duration: 0.0,
+            });
+            self.fail_one(host, section, &message);
+        }
+    }
+}
+
+/// A file inside itself for the nth time, with no end in sight.
+fn circle(step: &std::path::Path, frame: &Frame, task: &Task) -> Result<(), Vec<Fault>> {
+    let real = step.canonicalize().unwrap_or_else(|_| step.to_owned());
+    let times = frame.includes.iter().filter(|known| **known == real).count();
+    if times < DEPTH {
+        return Ok(());
+    }
+    let first = frame.includes.iter().rposition(|known| *known == real).unwrap_or(0);
+    let chain: Vec<String> = frame.includes[first..]
+        .iter()
+        .chain([&real])
+        .map(|step| step.display().to_string())
+        .collect();
+    Err(vec![
+        Fault::new(format!("circular include: {}", chain.join(" -> ")))
+            .at(&task.place)
+            .hint(format!(
+                "It was inside itself {DEPTH} times; a condition has to end the circle."
+            )),
+    ])
+}
+

@@ -1,0 +1,117 @@
+//! Keywords of a task as they hold on one host.
+
+use super::view::{fault, text_of};
+use crate::content::inventory::Var;
+use crate::content::place::Fault;
+use crate::content::playbook::{Frame, Keyword};
+use crate::content::template::Templar;
+use crate::content::value::Value;
+
+/// Renders keywords with the variables of a host.
+pub(super) struct Rendered<'a> {
+    pub frame: &'a Frame,
+    pub templar: &'a Templar,
+}
+
+impl Rendered<'_> {
+    /// The value of a keyword; none when it isn't set or is omitted.
+    pub(super) fn value(&self, keyword: Keyword) -> Result<Option<Value>, Fault> {
+        let Some(var) = self.frame.get(keyword) else {
+            return Ok(None);
+        };
+        let value = render(self.templar, var)?;
+        Ok((!Templar::is_omit(&value) && !matches!(value, Value::None)).then_some(value))
+    }
+
+    /// A boolean keyword.
+    pub(super) fn flag(&self, keyword: Keyword) -> Result<Option<bool>, Fault> {
+        let Some(value) = self.value(keyword)? else {
+            return Ok(None);
+        };
+        boolean(&value).map(Some).ok_or_else(|| {
+            let fault = Fault::new(format!("a yes or no was expected; this is {}", value.repr()));
+            match self.frame.get(keyword) {
+                Some(var) => fault.at(&var.place),
+                None => fault,
+            }
+        })
+    }
+
+    pub(super) fn text(&self, keyword: Keyword) -> Result<Option<String>, Fault> {
+        Ok(self.value(keyword)?.map(|value| as_text(&value)))
+    }
+
+    pub(super) fn number(&self, keyword: Keyword) -> Result<Option<f64>, Fault> {
+        let Some(value) = self.value(keyword)? else {
+            return Ok(None);
+        };
+        number(&value).map(Some).ok_or_else(|| {
+            let fault = Fault::new(format!("a number was expected; this is {}", value.repr()));
+            match self.frame.get(keyword) {
+                Some(var) => fault.at(&var.place),
+                None => fault,
+            }
+        })
+    }
+}
+
+/// The value of what was written, with its place in errors.
+pub(super) fn render(templar: &Templar, var: &Var) -> Result<Value, Fault> {
+    templar
+        .render(&var.value)
+        .map_err(|error| fault(error).at(&var.place))
+}
+
+/// A condition, with its place in errors.
+pub(super) fn condition(templar: &Templar, var: &Var) -> Result<bool, Fault> {
+    templar
+        .condition(&var.value)
+        .map_err(|error| fault(error).at(&var.place))
+}
+
+/// What Ansible takes for a boolean.
+pub(super) fn boolean(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(value) => Some(*value),
+        Value::Int(1) => Some(true),
+        Value::Int(0) => Some(false),
+        Value::None => Some(false),
+        Value::Str(text) => match text.text.trim().to_lowercase().as_str() {
+            "yes" | "on" | "1" | "true" | "y" | "t" | "1.0" => Some(true),
+            "no" | "off" | "0" | "false" | "n" | "f" | "0.0" | "" => Some(false),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+pub(super) fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Int(value) => Some(*value as f64),
+        Value::Float(value) => Some(*value),
+        Value::Str(text) => text.text.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+/// Text as it is printed: without quotes.
+pub(super) fn as_text(value: &Value) -> String {
+    text_of(value).unwrap_or_else(|| value.to_text())
+}
+
+/// A list of names: a list, or text cut at commas.
+pub(super) fn names(value: &Value) -> Vec<String> {
+    match value {
+        Value::List(items) => items
+            .read()
+            .map(|items| items.iter().map(as_text).collect())
+            .unwrap_or_default(),
+        Value::Tuple(items) => items.iter().map(as_text).collect(),
+        Value::None => Vec::new(),
+        other => as_text(other)
+            .split(',')
+            .map(|name| name.trim().to_owned())
+            .filter(|name| !name.is_empty())
+            .collect(),
+    }
+}

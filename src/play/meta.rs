@@ -1,0 +1,242 @@
+//! `meta`, and handlers.
+
+use super::batch::{Batch, Section};
+use super::hosts::{Failure, Standing};
+use super::keep::{as_text, condition, render};
+use super::run::Stop;
+use super::store::lock;
+use crate::content::inventory::HostName;
+use crate::content::place::Fault;
+use crate::content::nearest::nearest;
+use crate::content::playbook::Task;
+use crate::content::template::Templar;
+use crate::journal::{Event, Level};
+use std::sync::{Arc, PoisonError};
+
+impl Batch {
+    /// Does what a `meta` task says on the hosts whose conditions hold.
+    pub(super) async fn meta(self: &Arc<Self>, task: &Arc<Task>, hosts: &[HostName], templar: &Templar) -> Result<(), Stop> {
+        let what = match &task.args.free_form {
+            Some(var) => as_text(&render(templar, var).map_err(Stop::Fault)?),
+            None => String::new(),
+        };
+        if what == "flush_handlers" {
+            return self.flush().await;
+        }
+        let view = self.view(Some(task));
+        // These are for all hosts, and decided by the first.
+        let for_all = matches!(what.as_str(), "end_play" | "end_batch" | "clear_host_errors" | "refresh_inventory");
+        let asked = if for_all { &hosts[..1] } else { hosts };
+        let mut chosen = Vec::new();
+        for host in asked {
+            let templar = self.templar(&view, host);
+            let mut holds = true;
+            for when in task.frame.conditions() {
+                holds = holds && condition(&templar, when).map_err(Stop::Fault)?;
+            }
+            if holds {
+                chosen.push(host.clone());
+            }
+        }
+        if chosen.is_empty() {
+            return Ok(());
+        }
+        match what.as_str() {
+            "end_play" => return Err(Stop::Play),
+            "end_batch" => return Err(Stop::Batch),
+            "end_host" => {
+                for host in &chosen {
+                    self.roster.set(host, Standing::Ended);
+                    self.note(host, "ends here");
+                }
+            }
+            "end_role" => {
+                return Err(Stop::Fault(
+                    Fault::new("`meta: end_role` is not supported yet")
+                        .at(&task.place)
+                        .hint("It comes with a later version; use conditions, or `meta: end_host`."),
+                ));
+            }
+            "clear_facts" => {
+                for host in &chosen {
+                    self.run.store.learned(host).clear_facts();
+                    if let Some(cache) = &self.run.cache
+                        && let Err(error) = cache.clear(host)
+                    {
+                        self.run.warn(&format!("facts of {host} can't be forgotten: {error}"));
+                    }
+                }
+            }
+            "clear_host_errors" => {
+                for host in &self.hosts {
+                    if matches!(self.roster.get(host), Standing::Failed(_) | Standing::Unreachable) {
+                        self.roster.set(host, Standing::Active);
+                    }
+                    self.run.recap.forgive(host);
+                }
+            }
+            "reset_connection" => {
+                for host in &chosen {
+                    self.reset(task, host).await?;
+                }
+            }
+            "refresh_inventory" => {
+                self.run.warn("`meta: refresh_inventory` changes nothing: inventories are files, and were read at the start");
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn note(&self, host: &HostName, text: &str) {
+        self.run.sink.emit(Event::Note {
+            level: Level::Info,
+            text: text.to_owned(),
+            host: Some(host.to_string()),
+        });
+    }
+
+    async fn reset(self: &Arc<Self>, task: &Arc<Task>, host: &HostName) -> Result<(), Stop> {
+        let attempt = super::attempt::Attempt {
+            batch: Arc::clone(self),
+            task: Arc::clone(task),
+            view: Arc::new(self.view(Some(task))),
+            host: host.clone(),
+            name: Arc::from("reset_connection"),
+            rescuable: false,
+        };
+        let templar = self.templar(&attempt.view, host);
+        let locals = indexmap::IndexMap::new();
+        let call = super::call::Call::new(&attempt, &templar, &locals).map_err(Stop::Fault)?;
+        let at = call.whereabouts().map_err(Stop::Fault)?;
+        self.run.connect.reset(&at).await;
+        Ok(())
+    }
+
+    /// Remembers the handlers that a changed task notifies.
+    pub(super) fn notify(&self, task: &Task, done: &super::done::Done, hosts: &[HostName]) -> Result<(), Stop> {
+        for name in &done.notify {
+            let found = self.handlers_named(name);
+            if found.is_empty() {
+                return Err(Stop::Fault(self.unknown_handler(name, task)));
+            }
+            let mut notified = lock(&self.notified);
+            for handler in found {
+                notified.entry(handler.id).or_default().extend(hosts.iter().cloned());
+            }
+        }
+        Ok(())
+    }
+
+    /// The handler of a name (the one defined last), and all that listen to it.
+    fn handlers_named(&self, name: &str) -> Vec<Arc<Task>> {
+        let handlers = self.handlers.read().unwrap_or_else(PoisonError::into_inner);
+        let mut found: Vec<Arc<Task>> = Vec::new();
+        let named = handlers.iter().rev().find(|handler| {
+            let Some(own) = &handler.name else { return false };
+            let own = as_text(&own.value);
+            own == name || handler.frame.role().is_some_and(|role| format!("{} : {own}", role.name) == name)
+        });
+        found.extend(named.cloned());
+        let mut seen = Vec::new();
+        for handler in handlers.iter().rev() {
+            let listens = handler.listen.iter().any(|topic| as_text(&topic.value) == name);
+            let own = handler.name.as_ref().map(|own| as_text(&own.value));
+            if !listens || own.is_some() && seen.contains(&own) {
+                continue;
+            }
+            seen.push(own);
+            if !found.iter().any(|known| known.id == handler.id) {
+                found.push(Arc::clone(handler));
+            }
+        }
+        found
+    }
+
+    fn unknown_handler(&self, name: &str, task: &Task) -> Fault {
+        let handlers = self.handlers.read().unwrap_or_else(PoisonError::into_inner);
+        let known: Vec<String> = handlers
+            .iter()
+            .flat_map(|handler| handler.name.iter().chain(&handler.listen))
+            .map(|var| as_text(&var.value))
+            .collect();
+        let at = task.frame.notify().last().map_or_else(|| task.place.clone(), |var| var.place.clone());
+        let fault = Fault::new(format!("no handler is named `{name}`, and none listens to it")).at(&at);
+        let near = nearest(name, known.iter().map(String::as_str), 3);
+        if near.is_empty() {
+            fault.hint("Handlers stand in `handlers:` of the play or in handlers/main.yml of its roles.")
+        } else {
+            fault.hint(format!("Did you mean `{}`?", near.join("` or `")))
+        }
+    }
+
+    /// Runs the handlers that were notified, in the order of definition, until none is left that comes later.
+    pub(super) async fn flush(self: &Arc<Self>) -> Result<(), Stop> {
+        let mut index = 0;
+        loop {
+            let handler = {
+                let handlers = self.handlers.read().unwrap_or_else(PoisonError::into_inner);
+                match handlers.get(index) {
+                    Some(handler) => Arc::clone(handler),
+                    None => return Ok(()),
+                }
+            };
+            index += 1;
+            let wanted = lock(&self.notified).remove(&handler.id).unwrap_or_default();
+            if wanted.is_empty() {
+                continue;
+            }
+            let hosts: Vec<HostName> = self.hosts.iter().filter(|host| wanted.contains(*host)).cloned().collect();
+            self.handle(&handler, &hosts).await?;
+        }
+    }
+
+    async fn handle(self: &Arc<Self>, handler: &Arc<Task>, hosts: &[HostName]) -> Result<(), Stop> {
+        if !self.force_handlers {
+            let active = self.roster.active(hosts);
+            if active.is_empty() {
+                return Ok(());
+            }
+            return self.task(handler, &active, Section::default()).await;
+        }
+        // Failed hosts take part, and stay failed.
+        let present = self.roster.present(hosts);
+        let failed: Vec<(HostName, Standing)> = present
+            .iter()
+            .map(|host| (host.clone(), self.roster.get(host)))
+            .filter(|(_, standing)| matches!(standing, Standing::Failed(_)))
+            .collect();
+        for (host, _) in &failed {
+            self.roster.set(host, Standing::Active);
+        }
+        let ended = if present.is_empty() {
+            Ok(())
+        } else {
+            self.task(handler, &present, Section::default()).await
+        };
+        for (host, standing) in failed {
+            self.roster.set(&host, standing);
+        }
+        ended
+    }
+
+    /// One host fails without a result of its own.
+    pub(super) fn fail_one(&self, host: &HostName, section: Section, message: &str) {
+        self.run.recap.count(host, |counts| {
+            if section.rescuable {
+                counts.rescued += 1;
+            } else {
+                counts.failed += 1;
+            }
+        });
+        self.run.recap.fail(host);
+        let result = serde_json::json!({"failed": true, "changed": false, "msg": message});
+        self.roster.set(
+            host,
+            Standing::Failed(Failure {
+                task: None,
+                result: Some(crate::content::value::Value::from_json(&result)),
+            }),
+        );
+    }
+}

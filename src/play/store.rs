@@ -1,0 +1,132 @@
+//! What a run knows of hosts: the inventory as it is now, and what was learned of each host.
+
+use crate::content::inventory::{HostName, Inventory, Vars};
+use crate::content::place::{Fault, Place};
+use crate::content::value::{Key, Value};
+use crate::content::vars::Learned;
+use indexmap::IndexMap;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+/// The inventory and what was learned, for all plays of a run.
+pub(super) struct Store {
+    inventory: RwLock<Arc<Inventory>>,
+    /// Merged variables by host, and `groups`; forgotten when the inventory changes.
+    cache: Mutex<Cache>,
+    learned: Mutex<HashMap<HostName, Arc<Learned>>>,
+}
+
+#[derive(Default)]
+struct Cache {
+    vars: HashMap<HostName, Arc<Vars>>,
+    groups: Option<Value>,
+}
+
+impl Store {
+    pub(super) fn new(inventory: Arc<Inventory>) -> Self {
+        Self {
+            inventory: RwLock::new(inventory),
+            cache: Mutex::default(),
+            learned: Mutex::default(),
+        }
+    }
+
+    pub(super) fn inventory(&self) -> Arc<Inventory> {
+        Arc::clone(&self.inventory.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts a changed inventory in place of the old one.
+    pub(super) fn replace(&self, inventory: Inventory) {
+        *self.inventory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(inventory);
+        *lock(&self.cache) = Cache::default();
+    }
+
+    /// The merged variables of a host.
+    pub(super) fn vars(&self, host: &HostName) -> Arc<Vars> {
+        if let Some(vars) = lock(&self.cache).vars.get(host) {
+            return Arc::clone(vars);
+        }
+        let vars = Arc::new(self.inventory().vars(host));
+        lock(&self.cache)
+            .vars
+            .insert(Arc::clone(host), Arc::clone(&vars));
+        vars
+    }
+
+    pub(super) fn learned(&self, host: &HostName) -> Arc<Learned> {
+        Arc::clone(lock(&self.learned).entry(Arc::clone(host)).or_default())
+    }
+
+    /// `groups`.
+    pub(super) fn groups(&self) -> Value {
+        if let Some(groups) = &lock(&self.cache).groups {
+            return groups.clone();
+        }
+        let inventory = self.inventory();
+        let groups: IndexMap<Key, Value> = inventory
+            .groups()
+            .iter()
+            .map(|group| {
+                let hosts = inventory.group_hosts(group).unwrap_or_default();
+                let hosts = hosts.iter().map(|host| Value::from(&**host)).collect();
+                (Key(Value::from(&**group)), Value::list(hosts))
+            })
+            .collect();
+        let groups = Value::dict(groups);
+        lock(&self.cache).groups = Some(groups.clone());
+        groups
+    }
+
+    /// `add_host`: the host, its groups, its variables. True when something changed.
+    pub(super) fn add_host(
+        &self,
+        name: &str,
+        groups: &[String],
+        vars: IndexMap<String, Value>,
+        place: &Place,
+    ) -> Result<bool, Fault> {
+        let mut inventory = Inventory::clone(&self.inventory());
+        let new = !inventory.has_host(name);
+        let vars: Vars = vars
+            .into_iter()
+            .map(|(name, value)| {
+                let place = place.clone();
+                (name, crate::content::inventory::Var { value, place })
+            })
+            .collect();
+        inventory.add_host(name, vars);
+        let mut changed = new;
+        for group in groups {
+            changed |= !in_group(&inventory, group, name);
+            inventory.add_to_group(group, name);
+        }
+        self.replace(inventory);
+        Ok(changed)
+    }
+
+    /// `group_by`: the hosts join the group, and the group its parents. True when something changed.
+    pub(super) fn group_by(&self, group: &str, parents: &[String], hosts: &[HostName]) -> bool {
+        let mut inventory = Inventory::clone(&self.inventory());
+        let mut changed = false;
+        for host in hosts {
+            changed |= !in_group(&inventory, group, host);
+            inventory.add_to_group(group, host);
+        }
+        for parent in parents {
+            changed |= inventory.group_hosts(parent).is_none();
+            inventory.add_child(parent, group);
+        }
+        self.replace(inventory);
+        changed
+    }
+}
+
+fn in_group(inventory: &Inventory, group: &str, host: &str) -> bool {
+    inventory
+        .group_hosts(group)
+        .is_some_and(|hosts| hosts.iter().any(|known| &**known == host))
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,350 @@
+//! Variables and templates as one task sees them on one host.
+
+use super::batch::Batch;
+use super::run::Run;
+use super::store::lock;
+use crate::content::inventory::HostName;
+use crate::content::place::Fault;
+use crate::content::playbook::{Frame, Layers, Task};
+use crate::content::template::{Templar, TemplateError, TemplateSettings};
+use crate::content::value::{Key, Object, Value};
+use crate::content::vars::HostScope;
+use indexmap::IndexMap;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+/// The release of Ansible whose behaviour kopsrun follows.
+const FOLLOWS: (i64, i64, i64) = (2, 18, 19);
+
+/// What is the same for all hosts of one task.
+pub(super) struct TaskView {
+    magic: Arc<IndexMap<String, Value>>,
+    own: Arc<IndexMap<String, Value>>,
+    frame: Option<Arc<Frame>>,
+    settings: Arc<TemplateSettings>,
+}
+
+impl Batch {
+    /// The view of a task; none: of the play itself.
+    pub(super) fn view(self: &Arc<Self>, task: Option<&Task>) -> TaskView {
+        let mut own = IndexMap::new();
+        let frame = task.map(|task| Arc::clone(&task.frame));
+        if let Some(role) = frame.as_ref().and_then(|frame| frame.role()) {
+            let path = Value::from(&*role.path.to_string_lossy());
+            own.insert("role_name".to_owned(), Value::from(&*role.name));
+            own.insert("ansible_role_name".to_owned(), Value::from(&*role.name));
+            own.insert("role_path".to_owned(), path);
+        }
+        let search = self.search(frame.as_deref());
+        let listed = search
+            .iter()
+            .map(|dir| Value::from(&*dir.to_string_lossy()))
+            .collect();
+        own.insert("ansible_search_path".to_owned(), Value::list(listed));
+        let settings = self.run.template_settings(search);
+        TaskView {
+            magic: self.magic(),
+            own: Arc::new(own),
+            frame,
+            settings,
+        }
+    }
+
+    /// Directories for files that a task names, nearest first.
+    fn search(&self, frame: Option<&Frame>) -> Vec<PathBuf> {
+        let mut dirs: Vec<PathBuf> = frame.map(|frame| frame.search.to_vec()).unwrap_or_default();
+        let play = self.play.frame.search.first().cloned();
+        for dir in play.into_iter().chain([self.run.dir.clone()]) {
+            if !dirs.contains(&dir) {
+                dirs.push(dir);
+            }
+        }
+        dirs
+    }
+
+    /// Templates of a host as the task sees it.
+    pub(super) fn templar(self: &Arc<Self>, view: &TaskView, host: &HostName) -> Templar {
+        Templar::new(
+            Arc::new(self.scope(view, host)),
+            Arc::clone(&view.settings),
+        )
+    }
+
+    fn scope(self: &Arc<Self>, view: &TaskView, host: &HostName) -> HostScope {
+        let run = &self.run;
+        let mut scope = HostScope {
+            magic: vec![Arc::clone(&view.magic), Arc::clone(&view.own)],
+            extra: Arc::clone(&run.extra),
+            frame: view.frame.clone(),
+            play: Some(Arc::clone(&self.play.frame)),
+            files: Layers::new(),
+            roles: self.roles(),
+            learned: run.store.learned(host),
+            inventory: run.store.vars(host),
+        };
+        scope.files = self.vars_files(host, &scope, &view.settings);
+        scope
+    }
+
+    /// The `vars_files` of a host, the last one first. Kept for the batch once all names could be rendered.
+    fn vars_files(
+        &self,
+        host: &HostName,
+        scope: &HostScope,
+        settings: &Arc<TemplateSettings>,
+    ) -> Layers {
+        if self.play.vars_files.is_empty() {
+            return Layers::new();
+        }
+        if let Some(layers) = lock(&self.files).get(host) {
+            return layers.clone();
+        }
+        let templar = Templar::new(Arc::new(scope.clone()), Arc::clone(settings));
+        let mut layers = Layers::new();
+        let mut complete = true;
+        for entry in &self.play.vars_files {
+            let Ok(value) = templar.render(&entry.value) else {
+                // Facts may be missing as yet; the next task asks again.
+                complete = false;
+                continue;
+            };
+            let names = match value {
+                Value::List(names) => names.read().map(|names| names.clone()).unwrap_or_default(),
+                one => vec![one],
+            };
+            let found = names.iter().filter_map(text_of).find_map(|name| {
+                settings
+                    .search
+                    .iter()
+                    .flat_map(|dir| [dir.join("vars").join(&name), dir.join(&name)])
+                    .find(|path| path.is_file())
+            });
+            match found.map(|path| self.run.loader.vars_file(&path)) {
+                Some(Ok(vars)) => layers.insert(0, vars),
+                Some(Err(fault)) => self.run.broken_file(fault.at(&entry.place)),
+                None => self.run.broken_file(
+                    Fault::new("none of the files of this entry of `vars_files` is there")
+                        .at(&entry.place)
+                        .hint(format!(
+                            "They are looked for in {} and `vars` below it.",
+                            self.run.dir.display()
+                        )),
+                ),
+            }
+        }
+        if complete {
+            lock(&self.files).insert(host.clone(), layers.clone());
+        }
+        layers
+    }
+
+    /// Variables of the run and the play.
+    fn magic(self: &Arc<Self>) -> Arc<IndexMap<String, Value>> {
+        let run = &self.run;
+        let mut magic = run.magic();
+        let names = |hosts: &[HostName]| {
+            Value::list(hosts.iter().map(|host| Value::from(&**host)).collect())
+        };
+        let here = names(&self.roster.present(&self.hosts));
+        let gone = |host: &&HostName| run.recap.has_failed(host) || run.recap.is_lost(host);
+        let all: Vec<HostName> = self.all.iter().filter(|host| !gone(host)).cloned().collect();
+        magic.insert("ansible_play_hosts_all".into(), names(&self.all));
+        magic.insert("ansible_play_hosts".into(), names(&all));
+        magic.insert("ansible_play_batch".into(), here.clone());
+        magic.insert("play_hosts".into(), here);
+        magic.insert("ansible_play_name".into(), Value::from(&*self.name));
+        let roles: Vec<Value> = self
+            .play
+            .roles
+            .iter()
+            .map(|role| Value::from(&*role.name))
+            .collect();
+        for name in ["role_names", "ansible_play_role_names", "ansible_role_names"] {
+            magic.insert(name.into(), Value::list(roles.clone()));
+        }
+        magic.insert(
+            "hostvars".into(),
+            Value::Object(Arc::new(HostVars {
+                run: Arc::clone(run),
+                magic: Arc::new(magic.clone()),
+                settings: run.template_settings(self.search(None)),
+                templars: Mutex::default(),
+            })),
+        );
+        Arc::new(magic)
+    }
+}
+
+impl Run {
+    /// Variables that are the same for the whole run.
+    pub(super) fn magic(&self) -> IndexMap<String, Value> {
+        let request = &self.request;
+        let mut magic = IndexMap::new();
+        let mut set = |name: &str, value: Value| {
+            magic.insert(name.to_owned(), value);
+        };
+        set("groups", self.store.groups());
+        set("playbook_dir", Value::from(&*absolute(&self.dir).to_string_lossy()));
+        set("ansible_version", version());
+        set("ansible_check_mode", Value::Bool(request.check));
+        set("ansible_diff_mode", Value::Bool(request.diff));
+        set("ansible_forks", Value::Int(i64::try_from(self.width).unwrap_or(i64::MAX)));
+        set("ansible_verbosity", Value::Int(i64::from(request.verbosity)));
+        set("ansible_run_tags", texts(&run_tags(&request.tags)));
+        set("ansible_skip_tags", texts(&request.skip_tags));
+        if let Some(limit) = &request.limit {
+            set("ansible_limit", Value::from(limit.as_str()));
+        }
+        magic
+    }
+
+    pub(super) fn template_settings(&self, search: Vec<PathBuf>) -> Arc<TemplateSettings> {
+        Arc::new(TemplateSettings {
+            search,
+            playbook_dir: self.dir.clone(),
+            environment: Arc::clone(&self.request.environment),
+            ..TemplateSettings::default()
+        })
+    }
+}
+
+fn run_tags(tags: &[String]) -> Vec<String> {
+    if tags.is_empty() {
+        vec!["all".to_owned()]
+    } else {
+        tags.to_vec()
+    }
+}
+
+fn texts(words: &[String]) -> Value {
+    Value::list(words.iter().map(|word| Value::from(word.as_str())).collect())
+}
+
+fn version() -> Value {
+    let (major, minor, revision) = FOLLOWS;
+    let text = format!("{major}.{minor}.{revision}");
+    let entries = [
+        ("string", Value::from(text.as_str())),
+        ("full", Value::from(text.as_str())),
+        ("major", Value::Int(major)),
+        ("minor", Value::Int(minor)),
+        ("revision", Value::Int(revision)),
+    ];
+    Value::dict(
+        entries
+            .into_iter()
+            .map(|(name, value)| (Key(Value::from(name)), value))
+            .collect(),
+    )
+}
+
+pub(super) fn absolute(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+/// Text, when the value is that.
+pub(super) fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::Str(text) => Some(text.text.to_string()),
+        _ => None,
+    }
+}
+
+/// A template's error as a fault.
+pub(super) fn fault(error: TemplateError) -> Fault {
+    Fault::from(error)
+}
+
+/// `hostvars`: every host with its own variables, rendered in its own light.
+struct HostVars {
+    run: Arc<Run>,
+    magic: Arc<IndexMap<String, Value>>,
+    settings: Arc<TemplateSettings>,
+    templars: Mutex<HashMap<HostName, Arc<HostView>>>,
+}
+
+impl std::fmt::Debug for HostVars {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("hostvars")
+    }
+}
+
+impl HostVars {
+    fn view(&self, name: &str) -> Option<Arc<HostView>> {
+        if let Some(view) = lock(&self.templars).get(name) {
+            return Some(Arc::clone(view));
+        }
+        if !self.run.store.inventory().has_host(name) && name != "localhost" {
+            return None;
+        }
+        let host: HostName = Arc::from(name);
+        let mut magic = IndexMap::clone(&self.magic);
+        magic.shift_remove("hostvars");
+        let scope = HostScope {
+            magic: vec![Arc::new(magic)],
+            extra: Arc::clone(&self.run.extra),
+            frame: None,
+            play: None,
+            files: Layers::new(),
+            roles: Arc::from([]),
+            learned: self.run.store.learned(&host),
+            inventory: self.run.store.vars(&host),
+        };
+        let templar = Templar::new(Arc::new(scope.clone()), Arc::clone(&self.settings));
+        let view = Arc::new(HostView { scope, templar });
+        lock(&self.templars).insert(host, Arc::clone(&view));
+        Some(view)
+    }
+}
+
+impl Object for HostVars {
+    fn type_name(&self) -> &'static str {
+        "dict"
+    }
+
+    fn get(&self, key: &Value) -> Option<Value> {
+        let view = self.view(&text_of(key)?)?;
+        Some(Value::Object(view))
+    }
+
+    fn keys(&self) -> Option<Vec<Value>> {
+        let hosts = self.run.store.inventory().hosts();
+        Some(hosts.iter().map(|host| Value::from(&**host)).collect())
+    }
+}
+
+/// One host of `hostvars`.
+struct HostView {
+    scope: HostScope,
+    templar: Templar,
+}
+
+impl std::fmt::Debug for HostView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("hostvars[…]")
+    }
+}
+
+impl Object for HostView {
+    fn type_name(&self) -> &'static str {
+        "dict"
+    }
+
+    fn get(&self, key: &Value) -> Option<Value> {
+        use crate::content::template::Scope;
+        let raw = self.scope.get(&text_of(key)?)?;
+        Some(self.templar.render(&raw).unwrap_or_else(|error| {
+            Value::Undefined(Arc::new(crate::content::value::Missing {
+                name: text_of(key).unwrap_or_default(),
+                hint: Some(error.message),
+            }))
+        }))
+    }
+
+    fn keys(&self) -> Option<Vec<Value>> {
+        use crate::content::template::Scope;
+        let names = self.scope.names();
+        Some(names.iter().map(|name| Value::from(name.as_str())).collect())
+    }
+}
