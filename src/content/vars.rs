@@ -246,7 +246,7 @@ impl Scope for HostScope {
         for role in self.roles.iter() {
             role.defaults.iter().chain(&role.exports).for_each(|layer| add(layer));
         }
-        for role in own {
+        if let Some(role) = own {
             let layers = role.defaults.iter().chain(&role.vars).chain(&role.params);
             layers.for_each(|layer| add(layer));
         }

@@ -367,7 +367,8 @@ impl Batch {
                     }
                     other => {
                         let targets: &[HostName] = if to_all { receivers } else { std::slice::from_ref(&to) };
-                        self.apply(task, other, targets, &mut done)?;
+                        self.apply(other, targets, &mut done)
+                            .map_err(|fault| Stop::Fault(fault.at(&task.place)))?;
                     }
                 }
             }
@@ -383,7 +384,7 @@ impl Batch {
         Ok(includes)
     }
 
-    fn apply(&self, task: &Task, effect: Effect, hosts: &[HostName], done: &mut Done) -> Result<(), Stop> {
+    fn apply(&self, effect: Effect, hosts: &[HostName], done: &mut Done) -> Result<(), Fault> {
         match effect {
             Effect::Facts(facts) => {
                 for host in hosts {
@@ -408,15 +409,11 @@ impl Batch {
                 }
             }
             Effect::AddHost { name, groups, vars } => {
-                let changed = self
-                    .run
-                    .store
-                    .add_host(&name, &groups, vars, &task.place)
-                    .map_err(Stop::Fault)?;
+                let changed = self.run.store.add_host(&name, &groups, vars)?;
                 done.result.insert("changed".to_owned(), changed.into());
             }
             Effect::GroupBy { group, parents } => {
-                let changed = self.run.store.group_by(&group, &parents, hosts);
+                let changed = self.run.store.group_by(&group, &parents, hosts)?;
                 done.result.insert("changed".to_owned(), changed.into());
             }
             Effect::Include(_) => {}

@@ -7,9 +7,7 @@ use super::run::Stop;
 use crate::content::inventory::{HostName, Var, Vars};
 use crate::content::place::Fault;
 use crate::content::playbook::{Frame, Item, Keywords, RoleCall, Task};
-use crate::content::value::Value;
 use crate::journal::{Event, Status};
-use indexmap::IndexMap;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 

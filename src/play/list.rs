@@ -5,7 +5,7 @@ use super::request::{PlayError, Request, Source};
 use super::run::{extra_vars, loader};
 use super::tags::{self, Tags};
 use super::view::fault;
-use crate::content::inventory::Unknown;
+use crate::content::inventory::{Unknown, Var};
 use crate::content::playbook::{Item, Play, Task};
 use crate::content::template::Templar;
 use crate::content::value::Value;
@@ -88,7 +88,7 @@ fn play_listing(request: &Request, play: &Play) -> Result<PlayListing, crate::co
     };
     let templar = Templar::new(Arc::new(scope), Arc::default());
     // What only hosts know stays as it is written.
-    let text = |var| as_text(&render(&templar, var).unwrap_or_else(|_| var.value.clone()));
+    let text = |var: &Var| as_text(&render(&templar, var).unwrap_or_else(|_| var.value.clone()));
     let pattern = match templar.render(&play.hosts.value).map_err(fault) {
         Ok(Value::List(items)) => {
             let items = items.read().map(|items| items.clone()).unwrap_or_default();

@@ -197,7 +197,7 @@ impl Batch {
             if active.is_empty() {
                 return Ok(());
             }
-            return self.task(handler, &active, Section::default()).await;
+            return Box::pin(self.task(handler, &active, Section::default())).await;
         }
         // Failed hosts take part, and stay failed.
         let present = self.roster.present(hosts);
@@ -212,7 +212,7 @@ impl Batch {
         let ended = if present.is_empty() {
             Ok(())
         } else {
-            self.task(handler, &present, Section::default()).await
+            Box::pin(self.task(handler, &present, Section::default())).await
         };
         for (host, standing) in failed {
             self.roster.set(&host, standing);

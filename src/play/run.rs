@@ -4,7 +4,7 @@ use super::batch::{Batch, Section, percentage};
 use super::facts::Cache;
 use super::hands::Connect;
 use super::hosts::Recap;
-use super::keep::{Rendered, as_text, boolean, number, render};
+use super::keep::{as_text, boolean, number, render};
 use super::request::{Gathering, PlayError, Request, Source, Summary};
 use super::store::{Store, lock};
 use super::tags::Tags;

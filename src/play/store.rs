@@ -1,7 +1,7 @@
 //! What a run knows of hosts: the inventory as it is now, and what was learned of each host.
 
 use crate::content::inventory::{HostName, Inventory, Vars};
-use crate::content::place::{Fault, Place};
+use crate::content::place::Fault;
 use crate::content::value::{Key, Value};
 use crate::content::vars::Learned;
 use indexmap::IndexMap;
@@ -83,41 +83,37 @@ impl Store {
         name: &str,
         groups: &[String],
         vars: IndexMap<String, Value>,
-        place: &Place,
     ) -> Result<bool, Fault> {
         let mut inventory = Inventory::clone(&self.inventory());
-        let new = !inventory.has_host(name);
-        let vars: Vars = vars
-            .into_iter()
-            .map(|(name, value)| {
-                let place = place.clone();
-                (name, crate::content::inventory::Var { value, place })
-            })
-            .collect();
-        inventory.add_host(name, vars);
-        let mut changed = new;
+        let mut changed = !inventory.has_host(name);
+        inventory.add_host(name, vars)?;
         for group in groups {
             changed |= !in_group(&inventory, group, name);
-            inventory.add_to_group(group, name);
+            inventory.add_to_group(group, name)?;
         }
         self.replace(inventory);
         Ok(changed)
     }
 
     /// `group_by`: the hosts join the group, and the group its parents. True when something changed.
-    pub(super) fn group_by(&self, group: &str, parents: &[String], hosts: &[HostName]) -> bool {
+    pub(super) fn group_by(
+        &self,
+        group: &str,
+        parents: &[String],
+        hosts: &[HostName],
+    ) -> Result<bool, Fault> {
         let mut inventory = Inventory::clone(&self.inventory());
         let mut changed = false;
         for host in hosts {
             changed |= !in_group(&inventory, group, host);
-            inventory.add_to_group(group, host);
+            inventory.add_to_group(group, host)?;
         }
-        for parent in parents {
+        for parent in parents.iter().filter(|parent| *parent != "all") {
             changed |= inventory.group_hosts(parent).is_none();
-            inventory.add_child(parent, group);
+            inventory.add_child(parent, group)?;
         }
         self.replace(inventory);
-        changed
+        Ok(changed)
     }
 }
 

@@ -11,6 +11,8 @@ mod play;
 mod role;
 mod setting;
 mod task;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 pub use load::{Loader, Playbook, RoleCall, Settings};
