@@ -83,7 +83,8 @@ impl Learned {
 
     /// True once facts were gathered or read from a cache.
     pub fn has_facts(&self) -> bool {
-        read(&self.facts).raw.contains_key("module_setup") || read(&self.facts).raw.contains_key("ansible_distribution")
+        read(&self.facts).raw.contains_key("module_setup")
+            || read(&self.facts).raw.contains_key("ansible_distribution")
     }
 
     pub fn fact(&self, name: &str) -> Option<Value> {
@@ -176,17 +177,28 @@ impl HostScope {
     fn written(&self, name: &str) -> Option<Found> {
         if let Some(frame) = &self.frame {
             let inside = frame.chain().filter(|frame| frame.parent.is_some());
-            if let Some(var) = inside.into_iter().find_map(|frame| frame.keywords.vars.get(name)) {
+            if let Some(var) = inside
+                .into_iter()
+                .find_map(|frame| frame.keywords.vars.get(name))
+            {
                 return Some(Found::Written(var.clone()));
             }
             if let Some(var) = frame.role().and_then(|role| in_layers(&role.vars, name)) {
                 return Some(Found::Written(var.clone()));
             }
         }
-        let exported = self.roles.iter().rev().find_map(|role| in_layers(&role.exports, name));
+        let exported = self
+            .roles
+            .iter()
+            .rev()
+            .find_map(|role| in_layers(&role.exports, name));
         exported
             .or_else(|| in_layers(&self.files, name))
-            .or_else(|| self.play.as_ref().and_then(|play| play.keywords.vars.get(name)))
+            .or_else(|| {
+                self.play
+                    .as_ref()
+                    .and_then(|play| play.keywords.vars.get(name))
+            })
             .cloned()
             .map(Found::Written)
     }
@@ -244,7 +256,10 @@ impl Scope for HostScope {
         }
         let own = self.frame.as_ref().and_then(|frame| frame.role());
         for role in self.roles.iter() {
-            role.defaults.iter().chain(&role.exports).for_each(|layer| add(layer));
+            role.defaults
+                .iter()
+                .chain(&role.exports)
+                .for_each(|layer| add(layer));
         }
         if let Some(role) = own {
             let layers = role.defaults.iter().chain(&role.vars).chain(&role.params);
@@ -290,6 +305,12 @@ impl Object for AllVars {
     }
 
     fn keys(&self) -> Option<Vec<Value>> {
-        Some(self.0.names().iter().map(|name| Value::from(name.as_str())).collect())
+        Some(
+            self.0
+                .names()
+                .iter()
+                .map(|name| Value::from(name.as_str()))
+                .collect(),
+        )
     }
 }

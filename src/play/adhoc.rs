@@ -16,10 +16,12 @@ pub(super) fn plays(
     // JSON is YAML: nothing of what was typed can be taken for anything else.
     let arguments: serde_json::Value = match args.trim() {
         "" => serde_json::Value::Null,
-        text if text.starts_with('{') && !text.starts_with("{{") => match serde_json::from_str(text) {
-            Ok(map @ serde_json::Value::Object(_)) => map,
-            _ => text.into(),
-        },
+        text if text.starts_with('{') && !text.starts_with("{{") => {
+            match serde_json::from_str(text) {
+                Ok(map @ serde_json::Value::Object(_)) => map,
+                _ => text.into(),
+            }
+        }
         text => text.into(),
     };
     let play = serde_json::json!([{

@@ -52,7 +52,10 @@ impl Attempt {
                 let done = self.once(&templar, &IndexMap::new()).await;
                 self.judge(&mut host_done, done, &templar, None, started);
             }
-            Some(looping) => self.over_items(looping, &templar, &mut host_done, started).await,
+            Some(looping) => {
+                self.over_items(looping, &templar, &mut host_done, started)
+                    .await
+            }
         }
         host_done
     }
@@ -87,9 +90,14 @@ impl Attempt {
         let (mut changed, mut failed, mut skipped, mut unreachable) = (false, false, true, false);
         let mut all_ignored = true;
         let mut notify = Vec::new();
-        let pause = looping.pause.as_ref().and_then(|var| number(&render(templar, var).ok()?));
+        let pause = looping
+            .pause
+            .as_ref()
+            .and_then(|var| number(&render(templar, var).ok()?));
         for (index, item) in items.iter().enumerate() {
-            if index > 0 && let Some(pause) = pause {
+            if index > 0
+                && let Some(pause) = pause
+            {
                 tokio::time::sleep(Duration::from_secs_f64(pause.max(0.0))).await;
             }
             let locals = locals(looping, &items, index, templar);
@@ -103,6 +111,10 @@ impl Attempt {
                 done.result.insert(name.to_string(), index.into());
                 done.result
                     .insert("ansible_index_var".to_owned(), (&**name).into());
+            }
+            if let Some(extended) = locals.get("ansible_loop") {
+                done.result
+                    .insert("ansible_loop".to_owned(), extended.to_json());
             }
             let label = looping
                 .label
@@ -182,7 +194,9 @@ impl Attempt {
             host_done.stays = keep.flag(Keyword::IgnoreUnreachable).ok().flatten() == Some(true);
         }
         // What can't be decided is hidden.
-        done.no_log |= keep.flag(Keyword::NoLog).map_or(true, |hidden| hidden == Some(true));
+        done.no_log |= keep
+            .flag(Keyword::NoLog)
+            .map_or(true, |hidden| hidden == Some(true));
         if done.is_changed() && !done.is_failed() || done.is_changed() && host_done.ignored {
             done.notify = self.notify(templar, &mut done.fault);
         }
@@ -271,7 +285,11 @@ impl Attempt {
         }
     }
 
-    async fn tries(&self, templar: &Templar, locals: &IndexMap<String, Value>) -> Result<Done, Problem> {
+    async fn tries(
+        &self,
+        templar: &Templar,
+        locals: &IndexMap<String, Value>,
+    ) -> Result<Done, Problem> {
         let retries = match &self.task.retries {
             Some(var) => whole(&render(templar, var)?, "retries", var)?,
             None if self.task.until.is_empty() => 0,
@@ -323,17 +341,25 @@ impl Attempt {
     }
 
     /// One call within the time that `timeout` gives.
-    async fn limited(&self, templar: &Templar, locals: &IndexMap<String, Value>) -> Result<Done, Problem> {
+    async fn limited(
+        &self,
+        templar: &Templar,
+        locals: &IndexMap<String, Value>,
+    ) -> Result<Done, Problem> {
         let keep = Rendered {
             frame: &self.task.frame,
             templar,
         };
-        let limit = keep.number(Keyword::Timeout)?.filter(|seconds| *seconds > 0.0);
+        let limit = keep
+            .number(Keyword::Timeout)?
+            .filter(|seconds| *seconds > 0.0);
         let call = Call::new(self, templar, locals)?;
         let mut done = match limit {
             None => actions::run(&call).await?,
             Some(seconds) => {
-                match tokio::time::timeout(Duration::from_secs_f64(seconds), actions::run(&call)).await {
+                match tokio::time::timeout(Duration::from_secs_f64(seconds), actions::run(&call))
+                    .await
+                {
                     Ok(done) => done?,
                     Err(_) => {
                         return Ok(Done::failed(format!(
@@ -377,11 +403,13 @@ impl Attempt {
         };
         let mut judged = || -> Result<(), (&'static str, Fault)> {
             if !self.task.changed_when.is_empty() {
-                let changed = all(&self.task.changed_when).map_err(|fault| ("changed_when_result", fault))?;
+                let changed =
+                    all(&self.task.changed_when).map_err(|fault| ("changed_when_result", fault))?;
                 done.result.insert("changed".to_owned(), changed.into());
             }
             if !self.task.failed_when.is_empty() {
-                let failed = all(&self.task.failed_when).map_err(|fault| ("failed_when_result", fault))?;
+                let failed =
+                    all(&self.task.failed_when).map_err(|fault| ("failed_when_result", fault))?;
                 done.result.insert("failed".to_owned(), failed.into());
                 done.result
                     .insert("failed_when_result".to_owned(), failed.into());
@@ -429,7 +457,9 @@ impl Attempt {
         };
         let terms = if &**lookup == "first_found" {
             // Undefined names only drop their candidate.
-            templar.render(&looping.terms.value).unwrap_or_else(|_| looping.terms.value.clone())
+            templar
+                .render(&looping.terms.value)
+                .unwrap_or_else(|_| looping.terms.value.clone())
         } else {
             render(templar, &looping.terms)?
         };
@@ -463,7 +493,12 @@ fn article(value: &Value) -> &'static str {
 }
 
 /// Variables of one turn of a loop.
-fn locals(looping: &Loop, items: &[Value], index: usize, templar: &Templar) -> IndexMap<String, Value> {
+fn locals(
+    looping: &Loop,
+    items: &[Value],
+    index: usize,
+    templar: &Templar,
+) -> IndexMap<String, Value> {
     let mut locals = IndexMap::new();
     let number = |n: usize| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
     locals.insert("ansible_loop_var".to_owned(), Value::from(&*looping.var));
@@ -525,12 +560,14 @@ pub(super) fn registered(result: &serde_json::Map<String, Json>) -> Value {
 }
 
 fn whole(value: &Value, what: &str, var: &Var) -> Result<u32, Fault> {
-    let count = number(value).filter(|count| count.is_finite()).ok_or_else(|| {
-        Fault::new(format!(
-            "`{what}` needs a number; this is {}",
-            text_of(value).unwrap_or_else(|| value.repr())
-        ))
-        .at(&var.place)
-    })?;
+    let count = number(value)
+        .filter(|count| count.is_finite())
+        .ok_or_else(|| {
+            Fault::new(format!(
+                "`{what}` needs a number; this is {}",
+                text_of(value).unwrap_or_else(|| value.repr())
+            ))
+            .at(&var.place)
+        })?;
     Ok(count.max(0.0) as u32)
 }

@@ -76,7 +76,13 @@ impl Batch {
             roster,
             handlers: RwLock::new(play.handlers.clone()),
             notified: Mutex::default(),
-            roles: RwLock::new(play.roles.iter().filter(|role| role.public).cloned().collect()),
+            roles: RwLock::new(
+                play.roles
+                    .iter()
+                    .filter(|role| role.public)
+                    .cloned()
+                    .collect(),
+            ),
             completed: Mutex::default(),
             touched: Mutex::default(),
             files: Mutex::default(),
@@ -123,7 +129,12 @@ impl Batch {
         })
     }
 
-    async fn block(self: &Arc<Self>, block: &Block, hosts: &[HostName], section: Section) -> Result<(), Stop> {
+    async fn block(
+        self: &Arc<Self>,
+        block: &Block,
+        hosts: &[HostName],
+        section: Section,
+    ) -> Result<(), Stop> {
         let inner = Section {
             rescuable: section.rescuable || !block.rescue.is_empty(),
         };
@@ -211,14 +222,20 @@ impl Batch {
             return Ok(false);
         };
         let templar = self.templar(&view, first);
-        let tags = super::tags::of(&task.frame, |var| render(&templar, var)).map_err(Stop::Fault)?;
+        let tags =
+            super::tags::of(&task.frame, |var| render(&templar, var)).map_err(Stop::Fault)?;
         let chosen = self.run.tags.choose(&tags);
         lock(&self.chosen).insert(task.id, chosen);
         Ok(chosen)
     }
 
     /// One task on all of the hosts.
-    pub(super) async fn task(self: &Arc<Self>, task: &Arc<Task>, hosts: &[HostName], section: Section) -> Result<(), Stop> {
+    pub(super) async fn task(
+        self: &Arc<Self>,
+        task: &Arc<Task>,
+        hosts: &[HostName],
+        section: Section,
+    ) -> Result<(), Stop> {
         if self.run.request.cancel.is_cancelled() {
             return Err(Stop::Cancelled);
         }
@@ -243,7 +260,10 @@ impl Batch {
             templar: &templar,
         };
         let once = super::actions::once_for_all(&task.module)
-            || keep.flag(Keyword::RunOnce).map_err(Stop::Fault)?.unwrap_or(false);
+            || keep
+                .flag(Keyword::RunOnce)
+                .map_err(Stop::Fault)?
+                .unwrap_or(false);
         let everyone = hosts.clone();
         if once {
             hosts.truncate(1);
@@ -256,14 +276,32 @@ impl Batch {
             hosts: hosts.len(),
             place: Some(task.place.to_string()),
         });
-        let fatal = keep.flag(Keyword::AnyErrorsFatal).unwrap_or(None).unwrap_or(false);
-        let lenient = keep.flag(Keyword::IgnoreErrors).unwrap_or(None).unwrap_or(false);
+        let fatal = keep
+            .flag(Keyword::AnyErrorsFatal)
+            .unwrap_or(None)
+            .unwrap_or(false);
+        let lenient = keep
+            .flag(Keyword::IgnoreErrors)
+            .unwrap_or(None)
+            .unwrap_or(false);
         let width = keep.number(Keyword::Throttle).map_err(Stop::Fault)?;
-        let throttle = width.filter(|width| *width >= 1.0).map(|width| self.throttle(task, width as usize));
-        let done = self.everywhere(task, &view, &name, &hosts, throttle, section).await?;
-        let bad = done.iter().any(|one| one.done.unreachable && !one.stays || one.done.is_failed() && !one.ignored);
+        let throttle = width
+            .filter(|width| *width >= 1.0)
+            .map(|width| self.throttle(task, width as usize));
+        let done = self
+            .everywhere(task, &view, &name, &hosts, throttle, section)
+            .await?;
+        let bad = done
+            .iter()
+            .any(|one| one.done.unreachable && !one.stays || one.done.is_failed() && !one.ignored);
         let includes = self.take(task, &name, done, once.then_some(&everyone), section)?;
-        self.includes(task, includes, if once { &everyone } else { &hosts }, section).await?;
+        self.includes(
+            task,
+            includes,
+            if once { &everyone } else { &hosts },
+            section,
+        )
+        .await?;
         if bad && (fatal || once) && !lenient {
             self.fail_all(&everyone);
         }
@@ -352,7 +390,13 @@ impl Batch {
     ) -> Result<Vec<(HostName, Include)>, Stop> {
         let mut includes = Vec::new();
         for one in done {
-            let HostDone { host, mut done, effects, ignored, stays } = one;
+            let HostDone {
+                host,
+                mut done,
+                effects,
+                ignored,
+                stays,
+            } = one;
             let alone = [host.clone()];
             let receivers: &[HostName] = everyone.map_or(&alone, Vec::as_slice);
             let mut includes_something = false;
@@ -366,7 +410,11 @@ impl Batch {
                         }
                     }
                     other => {
-                        let targets: &[HostName] = if to_all { receivers } else { std::slice::from_ref(&to) };
+                        let targets: &[HostName] = if to_all {
+                            receivers
+                        } else {
+                            std::slice::from_ref(&to)
+                        };
                         self.apply(other, targets, &mut done)
                             .map_err(|fault| Stop::Fault(fault.at(&task.place)))?;
                     }
@@ -375,11 +423,21 @@ impl Batch {
             if let Some(register) = &task.register {
                 let value = super::attempt::registered(&done.result);
                 for receiver in receivers {
-                    self.run.store.learned(receiver).set(register, value.clone());
+                    self.run
+                        .store
+                        .learned(receiver)
+                        .set(register, value.clone());
                 }
             }
             self.notify(task, &done, receivers)?;
-            self.stand(task, name, &host, &done, (ignored, stays, includes_something), section);
+            self.stand(
+                task,
+                name,
+                &host,
+                &done,
+                (ignored, stays, includes_something),
+                section,
+            );
         }
         Ok(includes)
     }
@@ -461,7 +519,9 @@ impl Batch {
                     counts.failed += 1;
                 }
             });
-            recap.fail(host);
+            if !section.rescuable {
+                recap.fail(host);
+            }
             let task = serde_json::json!({
                 "name": &**name,
                 "action": &*task.module,

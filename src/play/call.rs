@@ -79,7 +79,11 @@ impl<'a> Call<'a> {
         };
         if let Some(name) = keep.text(Keyword::DelegateTo)? {
             if name.trim().is_empty() {
-                let place = attempt.task.frame.get(Keyword::DelegateTo).map(|var| &var.place);
+                let place = attempt
+                    .task
+                    .frame
+                    .get(Keyword::DelegateTo)
+                    .map(|var| &var.place);
                 return Err(Fault::new("`delegate_to` came out empty")
                     .at(place.unwrap_or(&attempt.task.place)));
             }
@@ -115,7 +119,10 @@ impl<'a> Call<'a> {
                 ))
                 .at(&whole.place));
             };
-            let entries = entries.read().map(|entries| entries.clone()).unwrap_or_default();
+            let entries = entries
+                .read()
+                .map(|entries| entries.clone())
+                .unwrap_or_default();
             for (name, value) in entries {
                 self.args.insert(as_text(&name.0), value);
             }
@@ -123,7 +130,11 @@ impl<'a> Call<'a> {
         for (name, var) in &task.args.map {
             let raw = matches!((&*task.module, name.as_str()), ("assert", "that"))
                 || matches!((&*task.module, name.as_str()), ("debug", "var"));
-            let value = if raw { var.value.clone() } else { render(self.templar, var)? };
+            let value = if raw {
+                var.value.clone()
+            } else {
+                render(self.templar, var)?
+            };
             if !Templar::is_omit(&value) {
                 self.args.insert(name.clone(), without_omitted(value));
             }
@@ -192,7 +203,15 @@ impl<'a> Call<'a> {
         let run = &self.attempt.batch.run;
         let mut found = Vec::new();
         let play = self.attempt.batch.play.frame.search.first().cloned();
-        let dirs = self.attempt.task.frame.search.iter().cloned().chain(play).chain([run.dir.clone()]);
+        let dirs = self
+            .attempt
+            .task
+            .frame
+            .search
+            .iter()
+            .cloned()
+            .chain(play)
+            .chain([run.dir.clone()]);
         for dir in dirs {
             let mut bases = vec![dir.clone()];
             // From the tasks of a role, its other folders are one level up.
@@ -216,10 +235,15 @@ impl<'a> Call<'a> {
         if let Some(path) = candidates.iter().find(|path| path.exists()) {
             return Ok(path.clone());
         }
-        let listed: Vec<String> = candidates.iter().map(|path| path.display().to_string()).collect();
-        Err(Fault::new(format!("`{name}` is not there on the controller"))
-            .at(self.place(arg))
-            .hint(format!("It was looked for as {}.", listed.join(", "))))
+        let listed: Vec<String> = candidates
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        Err(
+            Fault::new(format!("`{name}` is not there on the controller"))
+                .at(self.place(arg))
+                .hint(format!("It was looked for as {}.", listed.join(", "))),
+        )
     }
 
     /// Templates of the host that is worked on: the one delegated to, or the task's own.
@@ -253,7 +277,9 @@ impl<'a> Call<'a> {
             vars.iter().any(|(name, _)| names.contains(&name.as_str()))
         };
         if !known(&vars, &["ansible_user", "ansible_ssh_user"])
-            && let Some(user) = keep.text(Keyword::RemoteUser)?.or_else(|| request.remote_user.clone())
+            && let Some(user) = keep
+                .text(Keyword::RemoteUser)?
+                .or_else(|| request.remote_user.clone())
         {
             vars.push(("ansible_user".to_owned(), user));
         }
@@ -262,13 +288,17 @@ impl<'a> Call<'a> {
         {
             vars.push(("ansible_port".to_owned(), port));
         }
-        let implicit = &*name == "localhost" && !self.attempt.batch.run.store.inventory().has_host(&name);
+        let implicit =
+            &*name == "localhost" && !self.attempt.batch.run.store.inventory().has_host(&name);
         let connection = match variable("ansible_connection")? {
             Some(value) => as_text(&value),
             None if implicit => "local".to_owned(),
             None => match keep.text(Keyword::Connection)? {
                 Some(connection) => connection,
-                None => request.connection.clone().unwrap_or_else(|| "ssh".to_owned()),
+                None => request
+                    .connection
+                    .clone()
+                    .unwrap_or_else(|| "ssh".to_owned()),
             },
         };
         let connection = match connection.as_str() {
@@ -303,7 +333,11 @@ impl<'a> Call<'a> {
         if !wanted {
             return Ok(None);
         }
-        let pick = |name: &str, keyword: Keyword, default: &Option<String>, last: &str| -> Result<String, Fault> {
+        let pick = |name: &str,
+                    keyword: Keyword,
+                    default: &Option<String>,
+                    last: &str|
+         -> Result<String, Fault> {
             Ok(match variable(name)? {
                 Some(value) => as_text(&value),
                 None => keep
@@ -312,26 +346,47 @@ impl<'a> Call<'a> {
                     .unwrap_or_else(|| last.to_owned()),
             })
         };
-        let user = pick("ansible_become_user", Keyword::BecomeUser, &defaults.user, "root")?;
-        let method = pick("ansible_become_method", Keyword::BecomeMethod, &defaults.method, "sudo")?;
+        let user = pick(
+            "ansible_become_user",
+            Keyword::BecomeUser,
+            &defaults.user,
+            "root",
+        )?;
+        let method = pick(
+            "ansible_become_method",
+            Keyword::BecomeMethod,
+            &defaults.method,
+            "sudo",
+        )?;
         let method = method.rsplit('.').next().unwrap_or_default().to_owned();
         if !matches!(method.as_str(), "sudo" | "su") {
             return Err(self
-                .fault(format!("becoming another user by `{method}` is not supported"))
+                .fault(format!(
+                    "becoming another user by `{method}` is not supported"
+                ))
                 .hint("Known are `sudo` and `su`."));
         }
         let mut password = None;
         for name in [
             "ansible_become_password",
             "ansible_become_pass",
-            if method == "su" { "ansible_su_pass" } else { "ansible_sudo_pass" },
+            if method == "su" {
+                "ansible_su_pass"
+            } else {
+                "ansible_sudo_pass"
+            },
         ] {
             if let Some(value) = variable(name)? {
                 password = Some(as_text(&value));
                 break;
             }
         }
-        let password = password.or_else(|| defaults.password.as_ref().map(|secret| secret.expose().clone()));
+        let password = password.or_else(|| {
+            defaults
+                .password
+                .as_ref()
+                .map(|secret| secret.expose().clone())
+        });
         Ok(Some(Become {
             user,
             method,
@@ -354,7 +409,10 @@ impl<'a> Call<'a> {
                 ))
                 .at(&var.place));
             };
-            let entries = entries.read().map(|entries| entries.clone()).unwrap_or_default();
+            let entries = entries
+                .read()
+                .map(|entries| entries.clone())
+                .unwrap_or_default();
             for (name, value) in entries {
                 if !Templar::is_omit(&value) {
                     all.insert(as_text(&name.0), as_text(&value));
@@ -388,11 +446,16 @@ impl<'a> Call<'a> {
             if self.check && !spec.check_mode {
                 return Ok(Done::skipped("check mode").with(
                     "msg",
-                    format!("the module {module} can't tell what it would do, so check mode skips it"),
+                    format!(
+                        "the module {module} can't tell what it would do, so check mode skips it"
+                    ),
                 ));
             }
             host::normalise(spec, &args).map_err(|error| {
-                let at = error.arg.as_deref().map_or(&self.attempt.task.place, |arg| self.place(arg));
+                let at = error
+                    .arg
+                    .as_deref()
+                    .map_or(&self.attempt.task.place, |arg| self.place(arg));
                 Fault::new(error.message.clone()).at(at)
             })?;
         }
@@ -440,7 +503,10 @@ fn variable(templar: &Templar, name: &str) -> Result<Option<Value>, Fault> {
 fn without_omitted(value: Value) -> Value {
     match &value {
         Value::Dict(entries) => {
-            let entries = entries.read().map(|entries| entries.clone()).unwrap_or_default();
+            let entries = entries
+                .read()
+                .map(|entries| entries.clone())
+                .unwrap_or_default();
             if !entries.values().any(holds_omitted) {
                 return value;
             }
@@ -471,7 +537,9 @@ fn holds_omitted(value: &Value) -> bool {
             Value::Dict(entries) => entries
                 .read()
                 .is_ok_and(|entries| entries.values().any(holds_omitted)),
-            Value::List(items) => items.read().is_ok_and(|items| items.iter().any(holds_omitted)),
+            Value::List(items) => items
+                .read()
+                .is_ok_and(|items| items.iter().any(holds_omitted)),
             _ => false,
         }
 }

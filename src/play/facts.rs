@@ -67,7 +67,10 @@ impl Cache {
         }
         match serde_json::from_slice(&fs::read(&path)?) {
             Ok(Json::Object(facts)) => Ok(Some(facts)),
-            Ok(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "it doesn't hold facts")),
+            Ok(_) => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "it doesn't hold facts",
+            )),
             Err(error) => Err(io::Error::new(io::ErrorKind::InvalidData, error)),
         }
     }
@@ -75,14 +78,20 @@ impl Cache {
     /// Writes the facts of a host: beside, then in place, readable by the operator only.
     pub fn save(&self, host: &str, facts: &IndexMap<String, Value>) -> io::Result<()> {
         use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.dir)?;
         let path = self.file(host);
         let beside = self.dir.join(format!(
             ".{}.{}",
             path.file_name().unwrap_or_default().to_string_lossy(),
             std::process::id()
         ));
-        let all: Map<String, Json> = facts.iter().map(|(name, value)| (name.clone(), value.to_json())).collect();
+        let all: Map<String, Json> = facts
+            .iter()
+            .map(|(name, value)| (name.clone(), value.to_json()))
+            .collect();
         let write = || {
             let mut file = fs::OpenOptions::new()
                 .write(true)
@@ -138,7 +147,9 @@ impl Cache {
 
     fn age(&self, path: &Path) -> io::Result<Duration> {
         let written = fs::metadata(path)?.modified()?;
-        Ok(SystemTime::now().duration_since(written).unwrap_or_default())
+        Ok(SystemTime::now()
+            .duration_since(written)
+            .unwrap_or_default())
     }
 
     fn is_stale(&self, age: Duration) -> bool {
@@ -160,11 +171,15 @@ impl Run {
             }
             match cache.load(&host) {
                 Ok(Some(facts)) => {
-                    let facts = facts.iter().map(|(name, value)| (name.clone(), Value::from_json(value)));
+                    let facts = facts
+                        .iter()
+                        .map(|(name, value)| (name.clone(), Value::from_json(value)));
                     self.store.learned(&host).add_facts(facts);
                 }
                 Ok(None) => {}
-                Err(error) => self.warn(&format!("facts of {host} in the cache can't be read: {error}")),
+                Err(error) => self.warn(&format!(
+                    "facts of {host} in the cache can't be read: {error}"
+                )),
             }
         }
     }
@@ -200,16 +215,36 @@ mod tests {
         let cache = Cache::new(&dir.path().join("facts"), Duration::from_secs(60));
         assert!(cache.load("node1").expect("no file is fine").is_none());
         cache.save("node1", &facts("one")).expect("written");
-        cache.save("../node2", &facts("two")).expect("written inside");
+        cache
+            .save("../node2", &facts("two"))
+            .expect("written inside");
         let back = cache.load("node1").expect("read").expect("there");
         assert_eq!(back["ansible_hostname"], "one");
-        let names: Vec<String> = cache.list().expect("listed").into_iter().map(|entry| entry.host).collect();
-        assert_eq!(names, [".._node2", "node1"].into_iter().filter(|name| !name.starts_with('.')).collect::<Vec<_>>());
+        let names: Vec<String> = cache
+            .list()
+            .expect("listed")
+            .into_iter()
+            .map(|entry| entry.host)
+            .collect();
+        assert_eq!(
+            names,
+            [".._node2", "node1"]
+                .into_iter()
+                .filter(|name| !name.starts_with('.'))
+                .collect::<Vec<_>>()
+        );
         let old = SystemTime::now() - Duration::from_secs(120);
-        fs::File::open(cache.file("node1")).and_then(|file| file.set_modified(old)).expect("aged");
+        fs::File::open(cache.file("node1"))
+            .and_then(|file| file.set_modified(old))
+            .expect("aged");
         assert!(cache.load("node1").expect("read").is_none());
         assert!(cache.list().expect("listed")[0].stale);
-        assert!(Cache::new(&dir.path().join("facts"), Duration::ZERO).load("node1").expect("read").is_some());
+        assert!(
+            Cache::new(&dir.path().join("facts"), Duration::ZERO)
+                .load("node1")
+                .expect("read")
+                .is_some()
+        );
         assert!(cache.clear("node1").expect("removed"));
         assert!(!cache.clear("node1").expect("nothing left"));
     }
@@ -219,7 +254,10 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let cache = Cache::new(dir.path(), Duration::ZERO);
         fs::write(dir.path().join("node1"), "{torn").expect("written");
-        assert_eq!(cache.load("node1").map_err(|error| error.kind()), Err(io::ErrorKind::InvalidData));
+        assert_eq!(
+            cache.load("node1").map_err(|error| error.kind()),
+            Err(io::ErrorKind::InvalidData)
+        );
         assert!(dir.path().join("node1").exists());
     }
 }

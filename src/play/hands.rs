@@ -46,7 +46,11 @@ pub(super) fn reference(name: &str, blob: &Blob) -> std::io::Result<host::BlobRe
     };
     Ok(host::BlobRef {
         name: name.to_owned(),
-        sha1: hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+        sha1: hash
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect(),
         size,
     })
 }

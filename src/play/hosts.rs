@@ -67,6 +67,13 @@ impl Roster {
         })
     }
 
+    /// Those that `ansible_play_hosts` names: neither failed nor unreachable.
+    pub(super) fn remaining(&self, hosts: &[HostName]) -> Vec<HostName> {
+        self.those(hosts, |standing| {
+            matches!(standing, Standing::Active | Standing::Ended)
+        })
+    }
+
     fn those(&self, hosts: &[HostName], is: impl Fn(&Standing) -> bool) -> Vec<HostName> {
         let standings = lock(&self.standings);
         hosts

@@ -22,7 +22,9 @@ pub(super) fn ask(call: &Call<'_>) -> Result<Done, Problem> {
     let task = &call.attempt.task;
     let what = if &*task.module == "include_tasks" {
         let name = call.free.clone().or_else(|| call.text("file"));
-        let name = name.filter(|name| !name.is_empty()).ok_or_else(|| call.fault("`include_tasks` needs a file"))?;
+        let name = name
+            .filter(|name| !name.is_empty())
+            .ok_or_else(|| call.fault("`include_tasks` needs a file"))?;
         IncludeWhat::Tasks(find(call, &name)?)
     } else {
         let name = call.text("name").or_else(|| call.text("role"));
@@ -36,11 +38,13 @@ pub(super) fn ask(call: &Call<'_>) -> Result<Done, Problem> {
             allow_duplicates: call.flag("allow_duplicates", true),
         }
     };
-    let mut done = Done::ok().with("changed", false).effect(Effect::Include(Include {
-        task: Arc::clone(task),
-        what,
-        locals: call.locals.clone(),
-    }));
+    let mut done = Done::ok()
+        .with("changed", false)
+        .effect(Effect::Include(Include {
+            task: Arc::clone(task),
+            what,
+            locals: call.locals.clone(),
+        }));
     done.said = Some(SILENT.to_owned());
     Ok(done)
 }
@@ -53,8 +57,13 @@ fn find(call: &Call<'_>, name: &str) -> Result<PathBuf, Fault> {
         .as_ref()
         .or_else(|| task.args.get("file"))
         .map_or(&task.place, |var| &var.place);
-    crate::content::playbook::find_tasks(name, &task.frame.search, &call.attempt.batch.run.dir, task.handler)
-        .map_err(|looked| crate::content::playbook::missing_file(name, &looked, place))
+    crate::content::playbook::find_tasks(
+        name,
+        &task.frame.search,
+        &call.attempt.batch.run.dir,
+        task.handler,
+    )
+    .map_err(|looked| crate::content::playbook::missing_file(name, &looked, place))
 }
 
 impl Include {
@@ -99,7 +108,11 @@ impl Batch {
             }
         }
         for (include, members) in groups {
-            let members: Vec<HostName> = hosts.iter().filter(|host| members.contains(host)).cloned().collect();
+            let members: Vec<HostName> = hosts
+                .iter()
+                .filter(|host| members.contains(host))
+                .cloned()
+                .collect();
             match self.load(task, &include) {
                 Ok(items) => self.items(&items, &members, section).await?,
                 Err(faults) => self.include_failed(task, &faults, &members, section),
@@ -154,7 +167,10 @@ impl Batch {
             } => {
                 let step = PathBuf::from(format!(
                     "role {name}{}",
-                    tasks_from.as_ref().map(|from| format!(" ({from})")).unwrap_or_default()
+                    tasks_from
+                        .as_ref()
+                        .map(|from| format!(" ({from})"))
+                        .unwrap_or_default()
                 ));
                 circle(&step, &task.frame, task)?;
                 let includes = task.frame.includes.iter().cloned().chain([step]).collect();
@@ -168,11 +184,16 @@ impl Batch {
                     allow_duplicates: Some(*allow_duplicates),
                 };
                 let inside = inside(params, includes);
-                let loaded = run.loader.include_role(&call, &task.place, &inside, &run.dir)?;
+                let loaded = run
+                    .loader
+                    .include_role(&call, &task.place, &inside, &run.dir)?;
                 if *public {
                     self.add_role(&loaded.role);
                 }
-                let mut handlers = self.handlers.write().unwrap_or_else(PoisonError::into_inner);
+                let mut handlers = self
+                    .handlers
+                    .write()
+                    .unwrap_or_else(PoisonError::into_inner);
                 for handler in loaded.handlers {
                     if !handlers.iter().any(|known| known.place == handler.place) {
                         handlers.push(handler);
@@ -185,14 +206,25 @@ impl Batch {
 
     /// An include that can't be read fails on the hosts that asked for it.
     fn include_failed(&self, task: &Task, faults: &[Fault], hosts: &[HostName], section: Section) {
-        let message = faults.iter().map(|fault| fault.message.clone()).collect::<Vec<_>>().join("; ");
+        let message = faults
+            .iter()
+            .map(|fault| fault.message.clone())
+            .collect::<Vec<_>>()
+            .join("; ");
         let first = faults.first();
         for host in hosts {
             self.run.sink.emit(Event::HostResult {
                 host: host.to_string(),
-                task: task.name.as_ref().map_or_else(|| task.module.to_string(), |name| super::keep::as_text(&name.value)),
+                task: task.name.as_ref().map_or_else(
+                    || task.module.to_string(),
+                    |name| super::keep::as_text(&name.value),
+                ),
                 item: None,
-                status: if section.rescuable { Status::Rescued } else { Status::Failed },
+                status: if section.rescuable {
+                    Status::Rescued
+                } else {
+                    Status::Failed
+                },
                 message: Some(message.clone()),
                 result: serde_json::Value::Null,
                 diff: None,
@@ -214,11 +246,19 @@ impl Batch {
 /// A file inside itself for the nth time, with no end in sight.
 fn circle(step: &std::path::Path, frame: &Frame, task: &Task) -> Result<(), Vec<Fault>> {
     let real = step.canonicalize().unwrap_or_else(|_| step.to_owned());
-    let times = frame.includes.iter().filter(|known| **known == real).count();
+    let times = frame
+        .includes
+        .iter()
+        .filter(|known| **known == real)
+        .count();
     if times < DEPTH {
         return Ok(());
     }
-    let first = frame.includes.iter().rposition(|known| *known == real).unwrap_or(0);
+    let first = frame
+        .includes
+        .iter()
+        .rposition(|known| *known == real)
+        .unwrap_or(0);
     let chain: Vec<String> = frame.includes[first..]
         .iter()
         .chain([&real])
@@ -232,4 +272,3 @@ fn circle(step: &std::path::Path, frame: &Frame, task: &Task) -> Result<(), Vec<
             )),
     ])
 }
-

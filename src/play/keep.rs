@@ -29,7 +29,10 @@ impl Rendered<'_> {
             return Ok(None);
         };
         boolean(&value).map(Some).ok_or_else(|| {
-            let fault = Fault::new(format!("a yes or no was expected; this is {}", value.repr()));
+            let fault = Fault::new(format!(
+                "a yes or no was expected; this is {}",
+                value.repr()
+            ));
             match self.frame.get(keyword) {
                 Some(var) => fault.at(&var.place),
                 None => fault,

@@ -75,7 +75,10 @@ pub fn list(request: &Request) -> Result<Vec<Listing>, PlayError> {
     }
 }
 
-fn play_listing(request: &Request, play: &Play) -> Result<PlayListing, crate::content::place::Fault> {
+fn play_listing(
+    request: &Request,
+    play: &Play,
+) -> Result<PlayListing, crate::content::place::Fault> {
     let scope = HostScope {
         magic: Vec::new(),
         extra: extra_vars(request),
@@ -105,20 +108,30 @@ fn play_listing(request: &Request, play: &Play) -> Result<PlayListing, crate::co
     let mut all = BTreeSet::new();
     let mut tasks = Vec::new();
     let mut visit = |task: &Task| {
-        let has = tags::of(&task.frame, |var| Ok(render(&templar, var).unwrap_or_else(|_| var.value.clone())))
-            .unwrap_or_default();
+        let has = tags::of(&task.frame, |var| {
+            Ok(render(&templar, var).unwrap_or_else(|_| var.value.clone()))
+        })
+        .unwrap_or_default();
         if &*task.module == "meta" || !wanted.choose(&has) {
             return;
         }
         all.extend(has.iter().cloned());
         tasks.push(TaskListing {
-            name: task.name.as_ref().map_or_else(|| task.module.to_string(), text),
+            name: task
+                .name
+                .as_ref()
+                .map_or_else(|| task.module.to_string(), text),
             role: task.frame.role().map(|role| role.name.to_string()),
             tags: has.into_iter().collect(),
             place: task.place.to_string(),
         });
     };
-    for items in [&play.pre_tasks, &play.role_tasks, &play.tasks, &play.post_tasks] {
+    for items in [
+        &play.pre_tasks,
+        &play.role_tasks,
+        &play.tasks,
+        &play.post_tasks,
+    ] {
         walk(items, &mut visit);
     }
     let own = tags::of(&play.frame, |var| render(&templar, var)).unwrap_or_default();

@@ -6,8 +6,8 @@ use super::keep::{as_text, condition, render};
 use super::run::Stop;
 use super::store::lock;
 use crate::content::inventory::HostName;
-use crate::content::place::Fault;
 use crate::content::nearest::nearest;
+use crate::content::place::Fault;
 use crate::content::playbook::Task;
 use crate::content::template::Templar;
 use crate::journal::{Event, Level};
@@ -15,7 +15,12 @@ use std::sync::{Arc, PoisonError};
 
 impl Batch {
     /// Does what a `meta` task says on the hosts whose conditions hold.
-    pub(super) async fn meta(self: &Arc<Self>, task: &Arc<Task>, hosts: &[HostName], templar: &Templar) -> Result<(), Stop> {
+    pub(super) async fn meta(
+        self: &Arc<Self>,
+        task: &Arc<Task>,
+        hosts: &[HostName],
+        templar: &Templar,
+    ) -> Result<(), Stop> {
         let what = match &task.args.free_form {
             Some(var) => as_text(&render(templar, var).map_err(Stop::Fault)?),
             None => String::new(),
@@ -25,7 +30,10 @@ impl Batch {
         }
         let view = self.view(Some(task));
         // These are for all hosts, and decided by the first.
-        let for_all = matches!(what.as_str(), "end_play" | "end_batch" | "clear_host_errors" | "refresh_inventory");
+        let for_all = matches!(
+            what.as_str(),
+            "end_play" | "end_batch" | "clear_host_errors" | "refresh_inventory"
+        );
         let asked = if for_all { &hosts[..1] } else { hosts };
         let mut chosen = Vec::new();
         for host in asked {
@@ -54,7 +62,9 @@ impl Batch {
                 return Err(Stop::Fault(
                     Fault::new("`meta: end_role` is not supported yet")
                         .at(&task.place)
-                        .hint("It comes with a later version; use conditions, or `meta: end_host`."),
+                        .hint(
+                            "It comes with a later version; use conditions, or `meta: end_host`.",
+                        ),
                 ));
             }
             "clear_facts" => {
@@ -63,13 +73,15 @@ impl Batch {
                     if let Some(cache) = &self.run.cache
                         && let Err(error) = cache.clear(host)
                     {
-                        self.run.warn(&format!("facts of {host} can't be forgotten: {error}"));
+                        self.run
+                            .warn(&format!("facts of {host} can't be forgotten: {error}"));
                     }
                 }
             }
             "clear_host_errors" => {
                 for host in &self.hosts {
-                    if matches!(self.roster.get(host), Standing::Failed(_) | Standing::Unreachable) {
+                    // A failed host is back in the next play, an unreachable one at once, as in Ansible.
+                    if matches!(self.roster.get(host), Standing::Unreachable) {
                         self.roster.set(host, Standing::Active);
                     }
                     self.run.recap.forgive(host);
@@ -114,7 +126,12 @@ impl Batch {
     }
 
     /// Remembers the handlers that a changed task notifies.
-    pub(super) fn notify(&self, task: &Task, done: &super::done::Done, hosts: &[HostName]) -> Result<(), Stop> {
+    pub(super) fn notify(
+        &self,
+        task: &Task,
+        done: &super::done::Done,
+        hosts: &[HostName],
+    ) -> Result<(), Stop> {
         for name in &done.notify {
             let found = self.handlers_named(name);
             if found.is_empty() {
@@ -122,7 +139,10 @@ impl Batch {
             }
             let mut notified = lock(&self.notified);
             for handler in found {
-                notified.entry(handler.id).or_default().extend(hosts.iter().cloned());
+                notified
+                    .entry(handler.id)
+                    .or_default()
+                    .extend(hosts.iter().cloned());
             }
         }
         Ok(())
@@ -133,14 +153,23 @@ impl Batch {
         let handlers = self.handlers.read().unwrap_or_else(PoisonError::into_inner);
         let mut found: Vec<Arc<Task>> = Vec::new();
         let named = handlers.iter().rev().find(|handler| {
-            let Some(own) = &handler.name else { return false };
+            let Some(own) = &handler.name else {
+                return false;
+            };
             let own = as_text(&own.value);
-            own == name || handler.frame.role().is_some_and(|role| format!("{} : {own}", role.name) == name)
+            own == name
+                || handler
+                    .frame
+                    .role()
+                    .is_some_and(|role| format!("{} : {own}", role.name) == name)
         });
         found.extend(named.cloned());
         let mut seen = Vec::new();
         for handler in handlers.iter().rev() {
-            let listens = handler.listen.iter().any(|topic| as_text(&topic.value) == name);
+            let listens = handler
+                .listen
+                .iter()
+                .any(|topic| as_text(&topic.value) == name);
             let own = handler.name.as_ref().map(|own| as_text(&own.value));
             if !listens || own.is_some() && seen.contains(&own) {
                 continue;
@@ -160,11 +189,20 @@ impl Batch {
             .flat_map(|handler| handler.name.iter().chain(&handler.listen))
             .map(|var| as_text(&var.value))
             .collect();
-        let at = task.frame.notify().last().map_or_else(|| task.place.clone(), |var| var.place.clone());
-        let fault = Fault::new(format!("no handler is named `{name}`, and none listens to it")).at(&at);
+        let at = task
+            .frame
+            .notify()
+            .last()
+            .map_or_else(|| task.place.clone(), |var| var.place.clone());
+        let fault = Fault::new(format!(
+            "no handler is named `{name}`, and none listens to it"
+        ))
+        .at(&at);
         let near = nearest(name, known.iter().map(String::as_str), 3);
         if near.is_empty() {
-            fault.hint("Handlers stand in `handlers:` of the play or in handlers/main.yml of its roles.")
+            fault.hint(
+                "Handlers stand in `handlers:` of the play or in handlers/main.yml of its roles.",
+            )
         } else {
             fault.hint(format!("Did you mean `{}`?", near.join("` or `")))
         }
@@ -186,7 +224,12 @@ impl Batch {
             if wanted.is_empty() {
                 continue;
             }
-            let hosts: Vec<HostName> = self.hosts.iter().filter(|host| wanted.contains(*host)).cloned().collect();
+            let hosts: Vec<HostName> = self
+                .hosts
+                .iter()
+                .filter(|host| wanted.contains(*host))
+                .cloned()
+                .collect();
             self.handle(&handler, &hosts).await?;
         }
     }
@@ -229,7 +272,9 @@ impl Batch {
                 counts.failed += 1;
             }
         });
-        self.run.recap.fail(host);
+        if !section.rescuable {
+            self.run.recap.fail(host);
+        }
         let result = serde_json::json!({"failed": true, "changed": false, "msg": message});
         self.roster.set(
             host,

@@ -25,9 +25,7 @@ mod view;
 pub use hands::{Blob, Blobs, Connect, Exec, Lost, Whereabouts};
 pub use list::{Listing, PlayListing, TaskListing, list};
 pub use pool::Links;
-pub use request::{
-    BecomeSettings, FactSettings, Gathering, PlayError, Request, Source, Summary,
-};
+pub use request::{BecomeSettings, FactSettings, Gathering, PlayError, Request, Source, Summary};
 
 use crate::journal::Sink;
 use std::sync::Arc;

@@ -93,7 +93,9 @@ impl Connect for Links {
                 .await
                 .map_err(here)?;
             let outcome = link.fetch(task, &mut file).await.map_err(lost)?;
-            tokio::io::AsyncWriteExt::flush(&mut file).await.map_err(here)?;
+            tokio::io::AsyncWriteExt::flush(&mut file)
+                .await
+                .map_err(here)?;
             file.sync_all().await.map_err(here)?;
             Ok(outcome)
         })
@@ -137,7 +139,11 @@ impl Connect for Links {
             match tokio::time::timeout(within, linked).await {
                 Ok(found) => found.map_err(lost),
                 Err(_) => Err(Lost {
-                    message: format!("{} didn't answer within {} seconds", at.name, within.as_secs()),
+                    message: format!(
+                        "{} didn't answer within {} seconds",
+                        at.name,
+                        within.as_secs()
+                    ),
                     hints: Vec::new(),
                     reachable: false,
                 }),

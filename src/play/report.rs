@@ -6,7 +6,8 @@ use crate::journal::{Event, Status};
 use serde_json::{Map, Value as Json};
 use std::time::Duration;
 
-const CENSORED: &str = "the output has been hidden due to the fact that 'no_log: true' was specified for this result";
+const CENSORED: &str =
+    "the output has been hidden due to the fact that 'no_log: true' was specified for this result";
 
 /// Longest text that goes into the event of a task that went well.
 const TEXT: usize = 64 * 1024;
@@ -29,23 +30,44 @@ impl ItemReport<'_> {
         let attempt = self.attempt;
         let hidden = done.no_log && !attempt.batch.run.request.show_no_log;
         let status = self.status(done);
-        let bad = matches!(status, Status::Failed | Status::Unreachable | Status::Rescued | Status::Ignored);
+        let bad = matches!(
+            status,
+            Status::Failed | Status::Unreachable | Status::Rescued | Status::Ignored
+        );
         let (mut place, mut hints) = (None, Vec::new());
         if bad {
             let fault = done.fault.as_ref();
-            let at = fault.and_then(|fault| fault.place.as_ref()).unwrap_or(&attempt.task.place);
+            let at = fault
+                .and_then(|fault| fault.place.as_ref())
+                .unwrap_or(&attempt.task.place);
             place = Some(at.to_string());
             hints = fault.map(|fault| fault.hints.clone()).unwrap_or_default();
         }
-        let result = if hidden { censored(done) } else { shown(&done.result) };
+        let result = if hidden {
+            censored(done)
+        } else {
+            shown(&done.result)
+        };
         attempt.batch.run.sink.emit(Event::HostResult {
             host: attempt.host.to_string(),
             task: attempt.name.to_string(),
-            item: self.item.map(|item| if hidden { "(censored due to no_log)".to_owned() } else { item }),
+            item: self.item.map(|item| {
+                if hidden {
+                    "(censored due to no_log)".to_owned()
+                } else {
+                    item
+                }
+            }),
             status,
-            message: if hidden && !done.unreachable { None } else { message(done, status) },
+            message: if hidden && !done.unreachable {
+                None
+            } else {
+                message(done, status)
+            },
             result,
-            diff: (!hidden).then(|| done.result.get("diff").cloned()).flatten(),
+            diff: (!hidden)
+                .then(|| done.result.get("diff").cloned())
+                .flatten(),
             delegated_to: done.delegated_to.clone(),
             place,
             hints: if hidden { Vec::new() } else { hints },
@@ -55,7 +77,11 @@ impl ItemReport<'_> {
 
     fn status(&self, done: &Done) -> Status {
         if done.unreachable {
-            return if self.stays { Status::Ignored } else { Status::Unreachable };
+            return if self.stays {
+                Status::Ignored
+            } else {
+                Status::Unreachable
+            };
         }
         if done.is_failed() {
             return match (self.ignored, self.attempt.rescuable) {
@@ -127,9 +153,16 @@ fn message(done: &Done, status: Status) -> Option<String> {
             .or_else(|| text("msg"))
             .or_else(|| text("skipped_reason")),
         _ => {
-            let rc = done.result.get("rc").and_then(Json::as_i64).filter(|rc| *rc != 0);
-            let main = text("msg").or_else(|| text("stderr")).or_else(|| text("stdout"));
-            let detail = text("stderr").filter(|_| text("msg").as_deref() == Some("non-zero return code"));
+            let rc = done
+                .result
+                .get("rc")
+                .and_then(Json::as_i64)
+                .filter(|rc| *rc != 0);
+            let main = text("msg")
+                .or_else(|| text("stderr"))
+                .or_else(|| text("stdout"));
+            let detail =
+                text("stderr").filter(|_| text("msg").as_deref() == Some("non-zero return code"));
             match (main, detail, rc) {
                 (_, Some(stderr), Some(rc)) => Some(format!("exit status {rc}: {stderr}")),
                 (Some(main), _, _) => Some(main),

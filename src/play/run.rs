@@ -129,7 +129,10 @@ impl Run {
             learned: Arc::new(Learned::default()),
             inventory: Arc::new(Vars::new()),
         };
-        Templar::new(Arc::new(scope), self.template_settings(play.frame.search.to_vec()))
+        Templar::new(
+            Arc::new(scope),
+            self.template_settings(play.frame.search.to_vec()),
+        )
     }
 
     /// False: the playbook ends here.
@@ -155,13 +158,24 @@ impl Run {
             self.warn(&text);
         }
         let mut hosts = selection.hosts;
-        order(&mut hosts, play.order.as_ref().map(at).transpose()?.map(|value| as_text(&value)).as_deref());
-        self.sink.emit(Event::PlayStarted {
-            name: name.clone(),
-            hosts: hosts.iter().map(ToString::to_string).collect(),
-            place: Some(play.place.to_string()),
-        });
+        order(
+            &mut hosts,
+            play.order
+                .as_ref()
+                .map(at)
+                .transpose()?
+                .map(|value| as_text(&value))
+                .as_deref(),
+        );
+        let started = |hosts: &[HostName]| {
+            self.sink.emit(Event::PlayStarted {
+                name: name.clone(),
+                hosts: hosts.iter().map(ToString::to_string).collect(),
+                place: Some(play.place.to_string()),
+            });
+        };
         if hosts.is_empty() {
+            started(&hosts);
             self.sink.emit(Event::Note {
                 level: Level::Info,
                 text: "skipping: no hosts matched".to_owned(),
@@ -170,17 +184,19 @@ impl Run {
             return Ok(true);
         }
         let serial = play.serial.as_ref().map(at).transpose()?;
-        let batches = batches(&hosts, serial.as_ref()).map_err(|message| {
-            let place = play.serial.as_ref().map_or(&play.place, |var| &var.place);
-            Stop::Fault(Fault::new(message).at(place).hint(
-                "`serial:` takes a number of hosts, a share as `20%`, or a list of these.",
-            ))
-        })?;
+        let batches =
+            batches(&hosts, serial.as_ref()).map_err(|message| {
+                let place = play.serial.as_ref().map_or(&play.place, |var| &var.place);
+                Stop::Fault(Fault::new(message).at(place).hint(
+                    "`serial:` takes a number of hosts, a share as `20%`, or a list of these.",
+                ))
+            })?;
         let force = play.force_handlers.as_ref().map(at).transpose()?;
         let max_fail = play.max_fail_percentage.as_ref().map(at).transpose()?;
         for hosts_of_batch in batches {
             let before = self.recap.out();
             let count = hosts_of_batch.len();
+            started(&hosts_of_batch);
             let mut batch = Batch::new(self, play, &name, hosts_of_batch, hosts.clone());
             batch.max_fail = max_fail.as_ref().and_then(percentage);
             if let Some(force) = &force {
@@ -194,7 +210,7 @@ impl Run {
                 Err(other) => return Err(other),
             }
             // When all hosts of a batch are lost, nothing that follows can be meant.
-            if self.recap.out() - before == count {
+            if self.recap.out() >= before + count {
                 return Ok(false);
             }
         }
@@ -212,7 +228,10 @@ impl Run {
         }
         let wanted = self.request.start_at.as_deref().unwrap_or_default();
         let matches = wanted == name
-            || task.frame.role().is_some_and(|role| wanted == format!("{} : {name}", role.name))
+            || task
+                .frame
+                .role()
+                .is_some_and(|role| wanted == format!("{} : {name}", role.name))
             || glob::Pattern::new(wanted).is_ok_and(|pattern| pattern.matches(name));
         if matches {
             *waiting = false;
@@ -291,7 +310,10 @@ impl Batch {
 
 /// The task that gathers facts; tagged `always`, as in Ansible.
 fn gathering(play: &Play, args: Args) -> Task {
-    let place = play.gather_facts.as_ref().map_or(&play.place, |var| &var.place);
+    let place = play
+        .gather_facts
+        .as_ref()
+        .map_or(&play.place, |var| &var.place);
     let text = |text: &str| Var {
         value: Value::from(text),
         place: place.clone(),
@@ -406,19 +428,32 @@ pub(super) async fn run(
             for path in paths {
                 let loader = loader(request, &extra);
                 match loader.playbook(path) {
-                    Ok(playbook) => read.push((loader, playbook.dir, playbook.plays, playbook.warnings)),
+                    Ok(playbook) => {
+                        read.push((loader, playbook.dir, playbook.plays, playbook.warnings))
+                    }
                     Err(mut found) => faults.append(&mut found),
                 }
             }
         }
-        Source::Task { pattern, module, args } => {
+        Source::Task {
+            pattern,
+            module,
+            args,
+        } => {
             let loader = loader(request, &extra);
-            let plays = super::adhoc::plays(&loader, pattern, module, args, &request.working_directory);
+            let plays =
+                super::adhoc::plays(&loader, pattern, module, args, &request.working_directory);
             match plays {
-                Ok(plays) => read.push((loader, request.working_directory.clone(), plays, Vec::new())),
+                Ok(plays) => {
+                    read.push((loader, request.working_directory.clone(), plays, Vec::new()))
+                }
                 Err(mut found) => faults.append(&mut found),
             }
-            if let Err(fault) = request.inventory.select(pattern, request.limit.as_deref(), Unknown::Fault) {
+            if let Err(fault) =
+                request
+                    .inventory
+                    .select(pattern, request.limit.as_deref(), Unknown::Fault)
+            {
                 faults.push(fault);
             }
         }
@@ -453,7 +488,11 @@ pub(super) async fn run(
             broken: Mutex::default(),
         });
         for warning in warnings {
-            let at = warning.place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
+            let at = warning
+                .place
+                .as_ref()
+                .map(|place| format!(" ({place})"))
+                .unwrap_or_default();
             run.warn(&format!("{}{at}", warning.message));
         }
         run.load_facts();
@@ -465,7 +504,9 @@ pub(super) async fn run(
         let go_on = match outcome {
             Ok(go_on) => go_on,
             Err(error) => {
-                sink.emit(Event::Stats { hosts: summary.hosts });
+                sink.emit(Event::Stats {
+                    hosts: summary.hosts,
+                });
                 return Err(error);
             }
         };
@@ -519,7 +560,9 @@ mod tests {
     use super::*;
 
     fn cut(hosts: usize, serial: Option<Value>) -> Vec<usize> {
-        let hosts: Vec<HostName> = (0..hosts).map(|n| HostName::from(format!("h{n}"))).collect();
+        let hosts: Vec<HostName> = (0..hosts)
+            .map(|n| HostName::from(format!("h{n}")))
+            .collect();
         let batches = batches(&hosts, serial.as_ref()).expect("sizes");
         assert_eq!(batches.concat(), hosts);
         batches.iter().map(Vec::len).collect()
@@ -535,6 +578,9 @@ mod tests {
         assert_eq!(cut(5, Some(Value::from("20%"))), [1, 1, 1, 1, 1]);
         assert_eq!(cut(10, Some(Value::from("25%"))), [2, 2, 2, 2, 2]);
         assert_eq!(cut(3, Some(Value::from("10%"))), [1, 1, 1]);
-        assert_eq!(cut(6, list(&[Value::Int(1), Value::from("50%")])), [1, 3, 2]);
+        assert_eq!(
+            cut(6, list(&[Value::Int(1), Value::from("50%")])),
+            [1, 3, 2]
+        );
     }
 }

@@ -32,12 +32,20 @@ impl Store {
     }
 
     pub(super) fn inventory(&self) -> Arc<Inventory> {
-        Arc::clone(&self.inventory.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(
+            &self
+                .inventory
+                .read()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
     }
 
     /// Puts a changed inventory in place of the old one.
     pub(super) fn replace(&self, inventory: Inventory) {
-        *self.inventory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(inventory);
+        *self
+            .inventory
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::new(inventory);
         *lock(&self.cache) = Cache::default();
     }
 

@@ -85,7 +85,12 @@ mod tests {
 
     /// The names of those that run.
     fn chosen(only: &[&str], skip: &[&str]) -> Vec<&'static str> {
-        let words = |given: &[&str]| given.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let words = |given: &[&str]| {
+            given
+                .iter()
+                .map(|word| (*word).to_owned())
+                .collect::<Vec<_>>()
+        };
         let tags = Tags::new(&words(only), &words(skip));
         [
             ("plain", ""),
@@ -106,9 +111,15 @@ mod tests {
     #[test]
     fn tags_choose_as_in_ansible() {
         assert_eq!(chosen(&[], &[]), ["plain", "a", "ab", "always", "always_b"]);
-        assert_eq!(chosen(&["a"], &[]), ["a", "ab", "always", "never_a", "always_b"]);
+        assert_eq!(
+            chosen(&["a"], &[]),
+            ["a", "ab", "always", "never_a", "always_b"]
+        );
         assert_eq!(chosen(&["b"], &[]), ["ab", "always", "always_b"]);
-        assert_eq!(chosen(&["never"], &[]), ["always", "never", "never_a", "always_b"]);
+        assert_eq!(
+            chosen(&["never"], &[]),
+            ["always", "never", "never_a", "always_b"]
+        );
         assert_eq!(chosen(&["tagged"], &[]), ["a", "ab", "always", "always_b"]);
         assert_eq!(chosen(&["untagged"], &[]), ["plain", "always", "always_b"]);
         assert_eq!(chosen(&[], &["a"]), ["plain", "always", "always_b"]);

@@ -65,10 +65,7 @@ impl Batch {
 
     /// Templates of a host as the task sees it.
     pub(super) fn templar(self: &Arc<Self>, view: &TaskView, host: &HostName) -> Templar {
-        Templar::new(
-            Arc::new(self.scope(view, host)),
-            Arc::clone(&view.settings),
-        )
+        Templar::new(Arc::new(self.scope(view, host)), Arc::clone(&view.settings))
     }
 
     fn scope(self: &Arc<Self>, view: &TaskView, host: &HostName) -> HostScope {
@@ -146,9 +143,21 @@ impl Batch {
         let names = |hosts: &[HostName]| {
             Value::list(hosts.iter().map(|host| Value::from(&**host)).collect())
         };
-        let here = names(&self.roster.present(&self.hosts));
-        let gone = |host: &&HostName| run.recap.has_failed(host) || run.recap.is_lost(host);
-        let all: Vec<HostName> = self.all.iter().filter(|host| !gone(host)).cloned().collect();
+        let batch = self.roster.remaining(&self.hosts);
+        let here = names(&batch);
+        // Hosts of other batches are gone when they are out for the whole run.
+        let all: Vec<HostName> = self
+            .all
+            .iter()
+            .filter(|host| {
+                if self.hosts.contains(host) {
+                    batch.contains(host)
+                } else {
+                    !run.recap.has_failed(host) && !run.recap.is_lost(host)
+                }
+            })
+            .cloned()
+            .collect();
         magic.insert("ansible_play_hosts_all".into(), names(&self.all));
         magic.insert("ansible_play_hosts".into(), names(&all));
         magic.insert("ansible_play_batch".into(), here.clone());
@@ -160,7 +169,11 @@ impl Batch {
             .iter()
             .map(|role| Value::from(&*role.name))
             .collect();
-        for name in ["role_names", "ansible_play_role_names", "ansible_role_names"] {
+        for name in [
+            "role_names",
+            "ansible_play_role_names",
+            "ansible_role_names",
+        ] {
             magic.insert(name.into(), Value::list(roles.clone()));
         }
         magic.insert(
@@ -185,12 +198,21 @@ impl Run {
             magic.insert(name.to_owned(), value);
         };
         set("groups", self.store.groups());
-        set("playbook_dir", Value::from(&*absolute(&self.dir).to_string_lossy()));
+        set(
+            "playbook_dir",
+            Value::from(&*absolute(&self.dir).to_string_lossy()),
+        );
         set("ansible_version", version());
         set("ansible_check_mode", Value::Bool(request.check));
         set("ansible_diff_mode", Value::Bool(request.diff));
-        set("ansible_forks", Value::Int(i64::try_from(self.width).unwrap_or(i64::MAX)));
-        set("ansible_verbosity", Value::Int(i64::from(request.verbosity)));
+        set(
+            "ansible_forks",
+            Value::Int(i64::try_from(self.width).unwrap_or(i64::MAX)),
+        );
+        set(
+            "ansible_verbosity",
+            Value::Int(i64::from(request.verbosity)),
+        );
         set("ansible_run_tags", texts(&run_tags(&request.tags)));
         set("ansible_skip_tags", texts(&request.skip_tags));
         if let Some(limit) = &request.limit {
@@ -218,7 +240,12 @@ fn run_tags(tags: &[String]) -> Vec<String> {
 }
 
 fn texts(words: &[String]) -> Value {
-    Value::list(words.iter().map(|word| Value::from(word.as_str())).collect())
+    Value::list(
+        words
+            .iter()
+            .map(|word| Value::from(word.as_str()))
+            .collect(),
+    )
 }
 
 fn version() -> Value {
@@ -345,6 +372,11 @@ impl Object for HostView {
     fn keys(&self) -> Option<Vec<Value>> {
         use crate::content::template::Scope;
         let names = self.scope.names();
-        Some(names.iter().map(|name| Value::from(name.as_str())).collect())
+        Some(
+            names
+                .iter()
+                .map(|name| Value::from(name.as_str()))
+                .collect(),
+        )
     }
 }

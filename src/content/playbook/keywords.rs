@@ -54,24 +54,62 @@ const KEYWORDS: &[(&str, u8, Means)] = &[
     ("always", B, Own),
     ("any_errors_fatal", ALL, Inherited(Keyword::AnyErrorsFatal)),
     ("args", T, Own),
-    ("async", T, NotYet("Asynchronous tasks come with a later version; until then let the task run in the foreground, with `timeout:` as its bound.")),
+    (
+        "async",
+        T,
+        NotYet(
+            "Asynchronous tasks come with a later version; until then let the task run in the foreground, with `timeout:` as its bound.",
+        ),
+    ),
     ("become", ALL, Inherited(Keyword::Become)),
-    ("become_exe", ALL, NotYet("kopsrun finds sudo and su itself; another program for them comes with a later version.")),
-    ("become_flags", ALL, NotYet("kopsrun chooses the flags of sudo and su itself; flags of your own come with a later version.")),
+    (
+        "become_exe",
+        ALL,
+        NotYet(
+            "kopsrun finds sudo and su itself; another program for them comes with a later version.",
+        ),
+    ),
+    (
+        "become_flags",
+        ALL,
+        NotYet(
+            "kopsrun chooses the flags of sudo and su itself; flags of your own come with a later version.",
+        ),
+    ),
     ("become_method", ALL, Inherited(Keyword::BecomeMethod)),
     ("become_user", ALL, Inherited(Keyword::BecomeUser)),
     ("block", B, Own),
     ("changed_when", T, Own),
     ("check_mode", ALL, Inherited(Keyword::CheckMode)),
-    ("collections", ALL, NotYet("Collections come with a later version; kopsrun's own modules are found under their full names too (ansible.builtin.copy), so the line can usually go.")),
+    (
+        "collections",
+        ALL,
+        NotYet(
+            "Collections come with a later version; kopsrun's own modules are found under their full names too (ansible.builtin.copy), so the line can usually go.",
+        ),
+    ),
     ("connection", ALL, Inherited(Keyword::Connection)),
-    ("debugger", ALL, NotYet("The task debugger comes with a later version; `kopsrun runs show` tells what a failed task was given.")),
+    (
+        "debugger",
+        ALL,
+        NotYet(
+            "The task debugger comes with a later version; `kopsrun runs show` tells what a failed task was given.",
+        ),
+    ),
     ("delay", T, Own),
-    ("delegate_facts", R | B | T, Inherited(Keyword::DelegateFacts)),
+    (
+        "delegate_facts",
+        R | B | T,
+        Inherited(Keyword::DelegateFacts),
+    ),
     ("delegate_to", R | B | T, Inherited(Keyword::DelegateTo)),
     ("diff", ALL, Inherited(Keyword::Diff)),
     ("environment", ALL, Own),
-    ("fact_path", P, NotYet("Local facts come with a later version.")),
+    (
+        "fact_path",
+        P,
+        NotYet("Local facts come with a later version."),
+    ),
     ("failed_when", T, Own),
     ("force_handlers", P, Own),
     ("gather_facts", P, Own),
@@ -80,19 +118,33 @@ const KEYWORDS: &[(&str, u8, Means)] = &[
     ("handlers", P, Own),
     ("hosts", P, Own),
     ("ignore_errors", ALL, Inherited(Keyword::IgnoreErrors)),
-    ("ignore_unreachable", ALL, Inherited(Keyword::IgnoreUnreachable)),
+    (
+        "ignore_unreachable",
+        ALL,
+        Inherited(Keyword::IgnoreUnreachable),
+    ),
     ("import_playbook", I, Own),
     ("listen", H, Own),
     ("local_action", T, Own),
     ("loop", T, Own),
     ("loop_control", T, Own),
     ("max_fail_percentage", P, Own),
-    ("module_defaults", ALL, NotYet("Defaults of modules come with a later version; until then write the arguments at each task, or a YAML anchor.")),
+    (
+        "module_defaults",
+        ALL,
+        NotYet(
+            "Defaults of modules come with a later version; until then write the arguments at each task, or a YAML anchor.",
+        ),
+    ),
     ("name", ALL | I, Own),
     ("no_log", ALL, Inherited(Keyword::NoLog)),
     ("notify", B | T, Own),
     ("order", P, Own),
-    ("poll", T, NotYet("Asynchronous tasks come with a later version.")),
+    (
+        "poll",
+        T,
+        NotYet("Asynchronous tasks come with a later version."),
+    ),
     ("port", ALL, Inherited(Keyword::Port)),
     ("post_tasks", P, Own),
     ("pre_tasks", P, Own),
@@ -113,7 +165,13 @@ const KEYWORDS: &[(&str, u8, Means)] = &[
     ("user", P, Inherited(Keyword::RemoteUser)),
     ("vars", ALL | I, Own),
     ("vars_files", P, Own),
-    ("vars_prompt", P, NotYet("Prompts come with a later version; pass the values with `-e name=value` or `-e @file`.")),
+    (
+        "vars_prompt",
+        P,
+        NotYet(
+            "Prompts come with a later version; pass the values with `-e name=value` or `-e @file`.",
+        ),
+    ),
     ("when", R | B | T | I, Own),
 ];
 
@@ -190,7 +248,9 @@ mod tests {
 
     #[test]
     fn what_comes_later_is_refused_by_name() {
-        let fault = recognise("async", On::Task, &place()).err().expect("refused");
+        let fault = recognise("async", On::Task, &place())
+            .err()
+            .expect("refused");
         assert_eq!(fault.message, "`async` is not supported yet");
         assert!(fault.hints[0].starts_with("Asynchronous tasks come with"));
     }

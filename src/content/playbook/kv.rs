@@ -183,7 +183,10 @@ mod tests {
     fn a_command_line_stays_as_it_was_written() {
         assert_eq!(
             split("grep -e  a=b 'x  y'\n  | wc chdir=/tmp", true),
-            Ok(line(&[("chdir", "/tmp")], Some("grep -e  a=b 'x  y'\n  | wc")))
+            Ok(line(
+                &[("chdir", "/tmp")],
+                Some("grep -e  a=b 'x  y'\n  | wc")
+            ))
         );
         assert_eq!(
             split("creates=/x touch /x", true),

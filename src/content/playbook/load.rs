@@ -238,7 +238,13 @@ fn static_layers(frame: &Frame) -> Layers {
         layers.push(Arc::new(frame.keywords.vars.clone()));
     }
     if let Some(role) = frame.role() {
-        layers.extend(role.params.iter().chain(&role.vars).chain(&role.defaults).cloned());
+        layers.extend(
+            role.params
+                .iter()
+                .chain(&role.vars)
+                .chain(&role.defaults)
+                .cloned(),
+        );
     }
     layers
 }

@@ -16,8 +16,8 @@ mod tests;
 mod tree;
 
 pub use load::{Loader, Playbook, RoleCall, Settings};
-pub use task::{find_tasks, missing_file};
 pub use modules::is_action;
+pub use task::{find_tasks, missing_file};
 pub use tree::{
     Args, Block, Frame, Item, Keyword, Keywords, Layers, LoadedRole, Loop, Play, Role, Task,
 };

@@ -37,22 +37,26 @@ static ACTIONS: &[Spec] = &[
         ],
     )
     .rules(&[Rule::Exclusive(&["msg", "var"])]),
-    Spec::new(
-        "fail",
-        "Fails.",
-        &[Arg::new("msg", Kind::Raw, "Why.")],
-    ),
+    Spec::new("fail", "Fails.", &[Arg::new("msg", Kind::Raw, "Why.")]),
     Spec::new(
         "gather_facts",
         "Gathers facts, as a play does at its start.",
-        &[Arg::new("parallel", Kind::Bool, "Has no effect: there is one fact module.")],
+        &[Arg::new(
+            "parallel",
+            Kind::Bool,
+            "Has no effect: there is one fact module.",
+        )],
     ),
     Spec::new(
         "group_by",
         "Puts hosts into groups by a name that is rendered on each.",
         &[
             Arg::new("key", Kind::Str, "Name of the group.").required(),
-            Arg::new("parents", Kind::List, "Groups that the group becomes a child of."),
+            Arg::new(
+                "parents",
+                Kind::List,
+                "Groups that the group becomes a child of.",
+            ),
         ],
     ),
     Spec::new(
@@ -66,11 +70,7 @@ static ACTIONS: &[Spec] = &[
         &[Arg::new("file", Kind::Str, "The file.")],
     )
     .free_form(),
-    Spec::new(
-        "include_role",
-        "Runs a role.",
-        ROLE_ARGS,
-    ),
+    Spec::new("include_role", "Runs a role.", ROLE_ARGS),
     Spec::new(
         "include_tasks",
         "Runs the tasks of a file.",
@@ -88,19 +88,22 @@ static ACTIONS: &[Spec] = &[
             Arg::new("dir", Kind::Str, "A directory of files."),
             Arg::new("name", Kind::Str, "A variable that holds them all."),
             Arg::new("depth", Kind::Int, "How many levels of the directory."),
-            Arg::new("files_matching", Kind::Str, "A regular expression for names of files."),
+            Arg::new(
+                "files_matching",
+                Kind::Str,
+                "A regular expression for names of files.",
+            ),
             Arg::new("ignore_files", Kind::List, "Names of files to leave out."),
             Arg::new("extensions", Kind::List, "Extensions of files."),
-            Arg::new("ignore_unknown_extensions", Kind::Bool, "Leave other files out instead of failing."),
+            Arg::new(
+                "ignore_unknown_extensions",
+                Kind::Bool,
+                "Leave other files out instead of failing.",
+            ),
         ],
     )
     .free_form(),
-    Spec::new(
-        "meta",
-        "Tells the runner something.",
-        &[],
-    )
-    .free_form(),
+    Spec::new("meta", "Tells the runner something.", &[]).free_form(),
     Spec::new(
         "pause",
         "Waits.",
@@ -120,7 +123,11 @@ static ACTIONS: &[Spec] = &[
     Spec::new(
         "set_fact",
         "Sets variables of the host.",
-        &[Arg::new("cacheable", Kind::Bool, "Keep them in the cache of facts.")],
+        &[Arg::new(
+            "cacheable",
+            Kind::Bool,
+            "Keep them in the cache of facts.",
+        )],
     ),
     Spec::new(
         "set_stats",
@@ -144,15 +151,41 @@ static ACTIONS: &[Spec] = &[
 ];
 
 const ROLE_ARGS: &[Arg] = &[
-    Arg::new("name", Kind::Str, "The role.").required().aliases(&["role"]),
-    Arg::new("tasks_from", Kind::Str, "A file of its tasks instead of main."),
-    Arg::new("vars_from", Kind::Str, "A file of its vars instead of main."),
-    Arg::new("defaults_from", Kind::Str, "A file of its defaults instead of main."),
-    Arg::new("handlers_from", Kind::Str, "A file of its handlers instead of main."),
+    Arg::new("name", Kind::Str, "The role.")
+        .required()
+        .aliases(&["role"]),
+    Arg::new(
+        "tasks_from",
+        Kind::Str,
+        "A file of its tasks instead of main.",
+    ),
+    Arg::new(
+        "vars_from",
+        Kind::Str,
+        "A file of its vars instead of main.",
+    ),
+    Arg::new(
+        "defaults_from",
+        Kind::Str,
+        "A file of its defaults instead of main.",
+    ),
+    Arg::new(
+        "handlers_from",
+        Kind::Str,
+        "A file of its handlers instead of main.",
+    ),
     Arg::new("apply", Kind::Dict, "Keywords for the tasks."),
     Arg::new("public", Kind::Bool, "The play sees its variables."),
-    Arg::new("allow_duplicates", Kind::Bool, "Run it again although it has run."),
-    Arg::new("rolespec_validate", Kind::Bool, "Check the arguments of the role."),
+    Arg::new(
+        "allow_duplicates",
+        Kind::Bool,
+        "Run it again although it has run.",
+    ),
+    Arg::new(
+        "rolespec_validate",
+        Kind::Bool,
+        "Check the arguments of the role.",
+    ),
 ];
 
 /// Actions whose other arguments are names of variables.
@@ -174,13 +207,34 @@ pub(super) const META: &[&str] = &[
 
 /// Modules of Ansible that need something of the engine that isn't there yet.
 const NOT_YET: &[(&str, &str)] = &[
-    ("async_status", "Asynchronous tasks come with a later version."),
-    ("reboot", "Rebooting hosts comes with a later version; until then use `command: systemctl reboot` and `wait_for_connection`."),
-    ("script", "Scripts come with a later version; until then `copy` the script and run it with `command`."),
-    ("synchronize", "rsync comes with a later version; until then use `copy`."),
-    ("unarchive", "Archives come with a later version; until then use `command: tar -xf …`."),
-    ("assemble", "Assembling files comes with a later version; until then use `template`."),
-    ("validate_argument_spec", "Argument specifications come with a later version; until then use `assert`."),
+    (
+        "async_status",
+        "Asynchronous tasks come with a later version.",
+    ),
+    (
+        "reboot",
+        "Rebooting hosts comes with a later version; until then use `command: systemctl reboot` and `wait_for_connection`.",
+    ),
+    (
+        "script",
+        "Scripts come with a later version; until then `copy` the script and run it with `command`.",
+    ),
+    (
+        "synchronize",
+        "rsync comes with a later version; until then use `copy`.",
+    ),
+    (
+        "unarchive",
+        "Archives come with a later version; until then use `command: tar -xf …`.",
+    ),
+    (
+        "assemble",
+        "Assembling files comes with a later version; until then use `template`.",
+    ),
+    (
+        "validate_argument_spec",
+        "Argument specifications come with a later version; until then use `assert`.",
+    ),
 ];
 
 /// True for what the controller does itself, fully or first.
@@ -255,9 +309,17 @@ pub(super) fn check(
         });
     }
     host::validate(spec, &args).map_err(|error| {
-        let at = error.arg.as_deref().filter(|arg| args.contains_key(*arg)).map_or_else(|| whole.clone(), place);
+        let at = error
+            .arg
+            .as_deref()
+            .filter(|arg| args.contains_key(*arg))
+            .map_or_else(|| whole.clone(), place);
         let known = error.message.starts_with(spec.name);
-        let message = if known { error.message } else { format!("{}: {}", spec.name, error.message) };
+        let message = if known {
+            error.message
+        } else {
+            format!("{}: {}", spec.name, error.message)
+        };
         Fault::new(message).at(&at)
     })
 }

@@ -98,8 +98,12 @@ impl Pass<'_> {
             };
             match self.ok(common(&mut own, value, &found)) {
                 Some(false) if name != "name" => {
-                    self.faults
-                        .push(keywords::unknown(&name, On::ImportPlaybook, &[], &key.place));
+                    self.faults.push(keywords::unknown(
+                        &name,
+                        On::ImportPlaybook,
+                        &[],
+                        &key.place,
+                    ));
                 }
                 _ => {}
             }
@@ -162,9 +166,10 @@ impl Pass<'_> {
                 Some(false) => {
                     let known = draft.set(&name, value);
                     match self.ok(known) {
-                        Some(false) => self
-                            .faults
-                            .push(keywords::unknown(&name, On::Play, &[], &key.place)),
+                        Some(false) => {
+                            self.faults
+                                .push(keywords::unknown(&name, On::Play, &[], &key.place))
+                        }
                         _ => continue,
                     }
                 }
@@ -215,12 +220,19 @@ impl Pass<'_> {
         let post_tasks = self.items_of(draft.post_tasks.as_ref(), &cx);
         let own = self.items_of(draft.handlers.as_ref(), &Cx::of_file(&inner, file, true));
         let own = self.only_tasks(own);
-        let role_tasks = roles.iter().flat_map(|role| role.tasks.iter().cloned()).collect();
+        let role_tasks = roles
+            .iter()
+            .flat_map(|role| role.tasks.iter().cloned())
+            .collect();
         let all: Vec<LoadedRole> = roles
             .into_iter()
             .chain(std::mem::take(&mut self.imported))
             .collect();
-        let handlers = all.iter().flat_map(|role| role.handlers.iter().cloned()).chain(own).collect();
+        let handlers = all
+            .iter()
+            .flat_map(|role| role.handlers.iter().cloned())
+            .chain(own)
+            .collect();
         Play {
             place: node.place.clone(),
             file: Arc::clone(file),

@@ -134,7 +134,9 @@ impl Pass<'_> {
         let name = self.static_text(&entry.name, Some(around))?;
         let found = self.find_role(&name, around);
         let path = self.ok(found.map_err(|fault| fault.at(&entry.name.place)))?;
-        let step = path.join("tasks").join(entry.call.tasks_from.as_deref().unwrap_or("main"));
+        let step = path
+            .join("tasks")
+            .join(entry.call.tasks_from.as_deref().unwrap_or("main"));
         if self.circular(&step, &entry.name.place) {
             return None;
         }
@@ -176,7 +178,9 @@ impl Pass<'_> {
         let vars = self.role_vars(path, "vars", call.vars_from.as_deref(), entry);
         let meta = self.role_file(path, "meta", None, &entry.name.place)?;
         let (needs, duplicates) = self.meta(&meta.unwrap_or_default());
-        if path.join("meta/argument_specs.yml").is_file() || path.join("meta/argument_specs.yaml").is_file() {
+        if path.join("meta/argument_specs.yml").is_file()
+            || path.join("meta/argument_specs.yaml").is_file()
+        {
             self.faults.push(
                 Fault::new(format!("argument specifications of the role `{name}` are not supported yet"))
                     .at(&entry.name.place)
@@ -189,9 +193,15 @@ impl Pass<'_> {
             path: path.to_owned(),
             place: entry.name.place.clone(),
             defaults: chain([&defaults], dependent.map(|role| &role.defaults)),
-            vars: chain([&Arc::new(entry.vars.clone()), &vars], dependent.map(|role| &role.vars)),
+            vars: chain(
+                [&Arc::new(entry.vars.clone()), &vars],
+                dependent.map(|role| &role.vars),
+            ),
             exports: vec![Arc::clone(&vars)],
-            params: chain([&Arc::new(entry.params.clone())], dependent.map(|role| &role.params)),
+            params: chain(
+                [&Arc::new(entry.params.clone())],
+                dependent.map(|role| &role.params),
+            ),
             dependencies: Vec::new(),
             allow_duplicates: call.allow_duplicates.unwrap_or(duplicates),
             public: true,
@@ -200,14 +210,19 @@ impl Pass<'_> {
         let mut dependencies = Vec::new();
         for need in &needs {
             let frame = role_frame(&draft, &entry.keywords, around);
-            let Some(need) = self.entry(need) else { continue };
+            let Some(need) = self.entry(need) else {
+                continue;
+            };
             dependencies.extend(self.load_role(&need, &frame, Some(&draft)));
         }
         let role = Arc::new(Role {
             name: Arc::clone(&draft.name),
             path: draft.path.clone(),
             place: draft.place.clone(),
-            defaults: with_dependencies(&draft.defaults, dependencies.iter().map(|d| &d.role.defaults)),
+            defaults: with_dependencies(
+                &draft.defaults,
+                dependencies.iter().map(|d| &d.role.defaults),
+            ),
             vars: with_dependencies(
                 &chain([&Arc::new(entry.vars.clone()), &vars], None),
                 dependencies.iter().map(|d| &d.role.exports),
@@ -215,9 +230,15 @@ impl Pass<'_> {
             .into_iter()
             .chain(dependent.into_iter().flat_map(|role| role.vars.clone()))
             .collect(),
-            exports: with_dependencies(&draft.exports, dependencies.iter().map(|d| &d.role.exports)),
+            exports: with_dependencies(
+                &draft.exports,
+                dependencies.iter().map(|d| &d.role.exports),
+            ),
             params: draft.params.clone(),
-            dependencies: dependencies.iter().map(|loaded| Arc::clone(&loaded.role)).collect(),
+            dependencies: dependencies
+                .iter()
+                .map(|loaded| Arc::clone(&loaded.role))
+                .collect(),
             allow_duplicates: draft.allow_duplicates,
             public: !entry.by_task || call.public,
             identity: draft.identity.clone(),
@@ -242,7 +263,8 @@ impl Pass<'_> {
             ("handlers", entry.call.handlers_from.as_deref(), true),
             ("tasks", entry.call.tasks_from.as_deref(), false),
         ] {
-            let Some(Some(files)) = self.role_file(&role.path, folder, from, &entry.name.place) else {
+            let Some(Some(files)) = self.role_file(&role.path, folder, from, &entry.name.place)
+            else {
                 continue;
             };
             for node in files {
@@ -264,9 +286,17 @@ impl Pass<'_> {
     }
 
     /// `defaults` or `vars` of a role.
-    fn role_vars(&mut self, path: &Path, folder: &str, from: Option<&str>, entry: &Entry) -> Arc<Vars> {
+    fn role_vars(
+        &mut self,
+        path: &Path,
+        folder: &str,
+        from: Option<&str>,
+        entry: &Entry,
+    ) -> Arc<Vars> {
         let mut all = Vars::new();
-        let files = self.role_paths(path, folder, from, &entry.name.place).unwrap_or_default();
+        let files = self
+            .role_paths(path, folder, from, &entry.name.place)
+            .unwrap_or_default();
         let mut only = None;
         for file in &files {
             let vars = self.loader.vars_file(file);
@@ -312,14 +342,21 @@ impl Pass<'_> {
     ) -> Option<Vec<PathBuf>> {
         let base = path.join(folder);
         let stem = base.join(from.unwrap_or("main"));
-        let names = [stem.clone()].into_iter().chain(EXTENSIONS.iter().map(|extension| {
-            let mut name = stem.clone().into_os_string();
-            name.push(format!(".{extension}"));
-            PathBuf::from(name)
-        }));
+        let names = [stem.clone()]
+            .into_iter()
+            .chain(EXTENSIONS.iter().map(|extension| {
+                let mut name = stem.clone().into_os_string();
+                name.push(format!(".{extension}"));
+                PathBuf::from(name)
+            }));
         let candidates: Vec<PathBuf> = names.collect();
         // With a bare name, `main.yml` goes before a directory `main`.
-        if let Some(file) = candidates.iter().skip(1).chain(&candidates[..1]).find(|file| file.is_file()) {
+        if let Some(file) = candidates
+            .iter()
+            .skip(1)
+            .chain(&candidates[..1])
+            .find(|file| file.is_file())
+        {
             return Some(vec![file.clone()]);
         }
         if stem.is_dir() && matches!(folder, "vars" | "defaults") {
@@ -351,8 +388,11 @@ impl Pass<'_> {
                 None | Some((Kind::Null, _)) => {}
                 Some((Kind::Seq(items), _)) => needs.extend(items.iter().cloned()),
                 Some((_, node)) => self.faults.push(
-                    Fault::new(format!("`dependencies` is a list; this is {}", node.describe()))
-                        .at(&node.place),
+                    Fault::new(format!(
+                        "`dependencies` is a list; this is {}",
+                        node.describe()
+                    ))
+                    .at(&node.place),
                 ),
             }
             duplicates |= node.get("allow_duplicates").and_then(Node::as_bool) == Some(true);
@@ -391,12 +431,18 @@ impl Pass<'_> {
             }
         }
         let mut fault = Fault::new(format!("the role `{name}` is not there"));
-        let known: Vec<String> = places[..places.len() - 1].iter().flat_map(|place| names_in(place)).collect();
+        let known: Vec<String> = places[..places.len() - 1]
+            .iter()
+            .flat_map(|place| names_in(place))
+            .collect();
         let near = nearest(short, known.iter().map(String::as_str), 3);
         if !near.is_empty() {
             fault = fault.hint(format!("Did you mean `{}`?", near.join("` or `")));
         }
-        let listed: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
+        let listed: Vec<String> = places
+            .iter()
+            .map(|place| place.display().to_string())
+            .collect();
         Err(fault.hint(format!("It was looked for in {}.", listed.join(", "))))
     }
 
@@ -460,7 +506,12 @@ fn identity(entry: &Entry, path: &Path) -> String {
     use std::fmt::Write;
     let mut text = format!("{}|{}", path.display(), entry.by_task);
     let call = &entry.call;
-    for from in [&call.tasks_from, &call.vars_from, &call.defaults_from, &call.handlers_from] {
+    for from in [
+        &call.tasks_from,
+        &call.vars_from,
+        &call.defaults_from,
+        &call.handlers_from,
+    ] {
         let _ = write!(text, "|{}", from.as_deref().unwrap_or_default());
     }
     for (name, var) in entry.vars.iter().chain(&entry.params) {
@@ -476,7 +527,11 @@ fn identity(entry: &Entry, path: &Path) -> String {
 fn files_below(dir: &Path) -> Result<Vec<PathBuf>, Fault> {
     let mut files = Vec::new();
     let mut entries: Vec<PathBuf> = std::fs::read_dir(dir)
-        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect())
+        .and_then(|entries| {
+            entries
+                .map(|entry| entry.map(|entry| entry.path()))
+                .collect()
+        })
         .map_err(|error| unreadable(dir, &error))?;
     entries.sort();
     for entry in entries {

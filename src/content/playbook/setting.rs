@@ -85,7 +85,11 @@ pub(super) fn name(key: &Node) -> Result<String, Fault> {
         Kind::Str(text) => Ok(text.to_string()),
         Kind::Int(number) => Ok(number.to_string()),
         Kind::Bool(value) => Ok(if *value { "True" } else { "False" }.to_owned()),
-        _ => Err(Fault::new(format!("a name was expected here; this is {}", key.describe())).at(&key.place)),
+        _ => Err(Fault::new(format!(
+            "a name was expected here; this is {}",
+            key.describe()
+        ))
+        .at(&key.place)),
     }
 }
 
@@ -93,7 +97,9 @@ pub(super) fn name(key: &Node) -> Result<String, Fault> {
 pub(super) fn identifier(node: &Node, what: &str) -> Result<Arc<str>, Fault> {
     let valid = node.as_str().filter(|text| {
         let mut letters = text.chars();
-        letters.next().is_some_and(|c| c.is_alphabetic() || c == '_')
+        letters
+            .next()
+            .is_some_and(|c| c.is_alphabetic() || c == '_')
             && letters.all(|c| c.is_alphanumeric() || c == '_')
     });
     valid.map(Arc::from).ok_or_else(|| {
@@ -104,11 +110,7 @@ pub(super) fn identifier(node: &Node, what: &str) -> Result<Arc<str>, Fault> {
 }
 
 /// What is common to plays, roles, blocks and tasks. True when the word was one of these.
-pub(super) fn common(
-    into: &mut Keywords,
-    value: &Node,
-    word: &Word,
-) -> Result<bool, Fault> {
+pub(super) fn common(into: &mut Keywords, value: &Node, word: &Word) -> Result<bool, Fault> {
     match word {
         Word::Inherited(keyword) => {
             if !value.is_null() {
@@ -117,7 +119,9 @@ pub(super) fn common(
         }
         Word::Own("when") => into.when.extend(list(value)?),
         Word::Own("tags") => into.tags.extend(comma_list(value)?),
-        Word::Own("vars") => into.vars.extend(vars(value).map_err(|fault| fault.at(&value.place))?),
+        Word::Own("vars") => into
+            .vars
+            .extend(vars(value).map_err(|fault| fault.at(&value.place))?),
         Word::Own("environment") => into.environment.extend(list(value)?),
         Word::Own("notify") => into.notify.extend(list(value)?),
         _ => return Ok(false),

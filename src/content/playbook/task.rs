@@ -49,7 +49,10 @@ pub(super) struct Cx {
 impl Cx {
     pub(super) fn of_file(frame: &Arc<Frame>, file: &Path, handlers: bool) -> Self {
         let mut search: Vec<PathBuf> = Vec::new();
-        let roles = frame.chain().filter_map(|frame| frame.role.as_ref()).map(|role| role.path.clone());
+        let roles = frame
+            .chain()
+            .filter_map(|frame| frame.role.as_ref())
+            .map(|role| role.path.clone());
         for dir in roles.chain([directory(file)]) {
             if !search.contains(&dir) {
                 search.push(dir);
@@ -101,12 +104,18 @@ impl Pass<'_> {
     pub(super) fn items(&mut self, node: &Node, cx: &Cx) -> Vec<Item> {
         match &node.kind {
             Kind::Null => Vec::new(),
-            Kind::Seq(entries) => entries.iter().flat_map(|entry| self.item(entry, cx)).collect(),
+            Kind::Seq(entries) => entries
+                .iter()
+                .flat_map(|entry| self.item(entry, cx))
+                .collect(),
             _ => {
                 self.faults.push(
-                    Fault::new(format!("a list of tasks was expected; this is {}", node.describe()))
-                        .at(&node.place)
-                        .hint("Start each task with `- `."),
+                    Fault::new(format!(
+                        "a list of tasks was expected; this is {}",
+                        node.describe()
+                    ))
+                    .at(&node.place)
+                    .hint("Start each task with `- `."),
                 );
                 Vec::new()
             }
@@ -124,7 +133,10 @@ impl Pass<'_> {
             }
             return Vec::new();
         };
-        if ["block", "rescue", "always"].iter().any(|key| node.get(key).is_some()) {
+        if ["block", "rescue", "always"]
+            .iter()
+            .any(|key| node.get(key).is_some())
+        {
             return self.block(node, entries, cx).into_iter().collect();
         }
         self.task(node, entries, cx)
@@ -162,8 +174,11 @@ impl Pass<'_> {
             frame: Arc::clone(&frame),
             ..cx.clone()
         };
-        let [tasks, rescue, always] = sections
-            .map(|section| section.map(|section| self.items(section, &inner)).unwrap_or_default());
+        let [tasks, rescue, always] = sections.map(|section| {
+            section
+                .map(|section| self.items(section, &inner))
+                .unwrap_or_default()
+        });
         Some(Item::Block(Arc::new(Block {
             place: node.place.clone(),
             name,
@@ -185,7 +200,9 @@ impl Pass<'_> {
             "import_role" => self.import_role(node, draft, &args, cx),
             _ => {
                 let task = self.finish_task(node, draft, (spec, args, places), cx);
-                task.map(|task| Item::Task(Arc::new(task))).into_iter().collect()
+                task.map(|task| Item::Task(Arc::new(task)))
+                    .into_iter()
+                    .collect()
             }
         }
     }
@@ -215,7 +232,9 @@ impl Pass<'_> {
                         .at(&key.place)
                         .hint("Use `include_tasks` or `import_tasks`."),
                 );
-                draft.actions.push((key.clone(), Node::null(&key.place.file)));
+                draft
+                    .actions
+                    .push((key.clone(), Node::null(&key.place.file)));
             } else {
                 self.unknown_word(&name, key, value, entries, cx, &mut draft);
             }
@@ -236,11 +255,14 @@ impl Pass<'_> {
         let has_module = entries
             .iter()
             .filter_map(|(key, _)| key.as_str())
-            .any(|word| word != name && (modules::known(word) || matches!(word, "action" | "local_action")));
+            .any(|word| {
+                word != name && (modules::known(word) || matches!(word, "action" | "local_action"))
+            });
         let names = modules::names();
         let near_module = nearest(name, names.iter().copied(), 1);
         if has_module || (near_module.is_empty() && is_near_keyword(name, cx.on())) {
-            self.faults.push(keywords::unknown(name, cx.on(), &[], &key.place));
+            self.faults
+                .push(keywords::unknown(name, cx.on(), &[], &key.place));
         } else {
             draft.actions.push((key.clone(), value.clone()));
         }
@@ -263,17 +285,28 @@ impl Pass<'_> {
                             .at(&node.place)
                             .hint(format!(
                                 "{} names one module, as in `command: uptime`.",
-                                if on == On::Handler { "A handler" } else { "A task" }
+                                if on == On::Handler {
+                                    "A handler"
+                                } else {
+                                    "A task"
+                                }
                             )),
                     );
                 }
             } else {
-                let names: Vec<&str> = draft.actions.iter().filter_map(|(key, _)| key.as_str()).collect();
+                let names: Vec<&str> = draft
+                    .actions
+                    .iter()
+                    .filter_map(|(key, _)| key.as_str())
+                    .collect();
                 let (second, _) = &draft.actions[1];
                 self.faults.push(
-                    Fault::new(format!("one task names several modules: {}", names.join(", ")))
-                        .at(&second.place)
-                        .hint("Start a new task with `- ` for each."),
+                    Fault::new(format!(
+                        "one task names several modules: {}",
+                        names.join(", ")
+                    ))
+                    .at(&second.place)
+                    .hint("Start a new task with `- ` for each."),
                 );
             }
             return None;
@@ -303,7 +336,11 @@ impl Pass<'_> {
             let line = line.trim();
             let (name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
             let mut rest_node = value.clone();
-            rest_node.kind = if rest.trim().is_empty() { Kind::Null } else { Kind::Str(Arc::from(rest.trim())) };
+            rest_node.kind = if rest.trim().is_empty() {
+                Kind::Null
+            } else {
+                Kind::Str(Arc::from(rest.trim()))
+            };
             return Some((name.to_owned(), place, rest_node));
         }
         let entry = value.get("module").and_then(Node::as_str);
@@ -322,7 +359,11 @@ impl Pass<'_> {
             .filter(|(key, _)| key.as_str() != Some("module"))
             .cloned()
             .collect();
-        let name = name.split_whitespace().next().unwrap_or_default().to_owned();
+        let name = name
+            .split_whitespace()
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         let mut node = value.clone();
         node.kind = Kind::Map(Arc::from(rest));
         Some((name, place, node))
@@ -340,7 +381,10 @@ impl Pass<'_> {
         if spec.name == "meta" {
             self.check_meta(&args, &node.place);
         }
-        let delegated = draft.actions.iter().find(|(key, _)| key.as_str() == Some("local_action"));
+        let delegated = draft
+            .actions
+            .iter()
+            .find(|(key, _)| key.as_str() == Some("local_action"));
         if let Some((key, _)) = delegated {
             draft.keywords.set.push((
                 Keyword::DelegateTo,
@@ -356,7 +400,10 @@ impl Pass<'_> {
             place: node.place.clone(),
             name: draft.name,
             module: Arc::from(spec.name),
-            module_place: draft.actions.first().map_or_else(|| node.place.clone(), |(key, _)| key.place.clone()),
+            module_place: draft
+                .actions
+                .first()
+                .map_or_else(|| node.place.clone(), |(key, _)| key.place.clone()),
             args,
             frame: cx.inside(draft.keywords),
             looping,
@@ -380,8 +427,11 @@ impl Pass<'_> {
         };
         let Some(entries) = node.as_map() else {
             self.faults.push(
-                Fault::new(format!("`apply:` is a mapping of keywords; this is {}", node.describe()))
-                    .at(&node.place),
+                Fault::new(format!(
+                    "`apply:` is a mapping of keywords; this is {}",
+                    node.describe()
+                ))
+                .at(&node.place),
             );
             return None;
         };
@@ -391,7 +441,8 @@ impl Pass<'_> {
                 continue;
             };
             if self.ok(common(&mut keywords, value, &found)) == Some(false) {
-                self.faults.push(keywords::unknown(&name, On::Block, &[], &key.place));
+                self.faults
+                    .push(keywords::unknown(&name, On::Block, &[], &key.place));
             }
         }
         Some(Some(Arc::new(keywords)))
@@ -474,10 +525,14 @@ impl Pass<'_> {
 
     /// The tasks of a file in the place of the import.
     fn import_tasks(&mut self, node: &Node, draft: Draft, args: &Args, cx: &Cx) -> Vec<Item> {
-        let Some(target) = args.free_form.as_ref().or_else(|| args.get("file")).cloned() else {
-            self.faults.push(
-                Fault::new("`import_tasks` needs a file").at(&node.place),
-            );
+        let Some(target) = args
+            .free_form
+            .as_ref()
+            .or_else(|| args.get("file"))
+            .cloned()
+        else {
+            self.faults
+                .push(Fault::new("`import_tasks` needs a file").at(&node.place));
             return Vec::new();
         };
         if self.loops_at_import(&draft, "import_tasks", "include_tasks") {
@@ -491,7 +546,8 @@ impl Pass<'_> {
         let path = match path {
             Ok(path) => path,
             Err(looked) => {
-                self.faults.push(missing_file(&name, &looked, &target.place));
+                self.faults
+                    .push(missing_file(&name, &looked, &target.place));
                 return Vec::new();
             }
         };
@@ -500,7 +556,10 @@ impl Pass<'_> {
         if listen.is_empty() {
             return items;
         }
-        items.into_iter().map(|item| also_listen(item, &listen)).collect()
+        items
+            .into_iter()
+            .map(|item| also_listen(item, &listen))
+            .collect()
     }
 
     /// Reads a file of tasks. `around` is what includes it, for finding circles; `inside` is what the tasks inherit.
@@ -546,7 +605,8 @@ impl Pass<'_> {
             return Vec::new();
         }
         let Some(name) = args.get("name").or_else(|| args.get("role")).cloned() else {
-            self.faults.push(Fault::new("`import_role` needs the name of a role").at(&node.place));
+            self.faults
+                .push(Fault::new("`import_role` needs the name of a role").at(&node.place));
             return Vec::new();
         };
         let inside = cx.inside(draft.keywords);
@@ -627,7 +687,12 @@ impl Draft {
         self.set_loop(Some(Arc::from(short)), key, value)
     }
 
-    fn set_loop(&mut self, lookup: Option<Arc<str>>, key: &Node, value: &Node) -> Result<(), Fault> {
+    fn set_loop(
+        &mut self,
+        lookup: Option<Arc<str>>,
+        key: &Node,
+        value: &Node,
+    ) -> Result<(), Fault> {
         if self.looping.is_some() {
             return Err(Fault::new("one task can have only one loop")
                 .at(&key.place)
@@ -656,8 +721,10 @@ fn arguments(
             args.whole = Some(var(node)?);
         }
         Some((_, node)) => {
-            return Err(Fault::new(format!("`args:` is a mapping; this is {}", node.describe()))
-                .at(&node.place));
+            return Err(
+                Fault::new(format!("`args:` is a mapping; this is {}", node.describe()))
+                    .at(&node.place),
+            );
         }
     }
     match &value.kind {
@@ -722,9 +789,12 @@ fn line_arguments(
     places: &mut HashMap<String, Place>,
 ) -> Result<(), Fault> {
     let found = kv::split(line, spec.free_form).map_err(|what| {
-        Fault::new(format!("the line of `{}` can't be split: {what}", spec.name))
-            .at(&node.place)
-            .hint("Write the arguments as a mapping below the module, or quote the whole line.")
+        Fault::new(format!(
+            "the line of `{}` can't be split: {what}",
+            spec.name
+        ))
+        .at(&node.place)
+        .hint("Write the arguments as a mapping below the module, or quote the whole line.")
     })?;
     for (name, value) in found.options {
         places.insert(name.clone(), node.place.clone());
@@ -739,12 +809,17 @@ fn line_arguments(
     if let Some(free) = found.free {
         if !spec.free_form {
             let hint = match spec.args.first() {
-                Some(first) => format!("Write `{}: {}={free}` or a mapping below the module.", spec.name, first.name),
+                Some(first) => format!(
+                    "Write `{}: {}={free}` or a mapping below the module.",
+                    spec.name, first.name
+                ),
                 None => format!("`{}` takes no arguments.", spec.name),
             };
-            return Err(Fault::new(format!("`{free}` is not an argument of `{}`", spec.name))
-                .at(&node.place)
-                .hint(hint));
+            return Err(
+                Fault::new(format!("`{free}` is not an argument of `{}`", spec.name))
+                    .at(&node.place)
+                    .hint(hint),
+            );
         }
         args.free_form = Some(Var {
             value: text(&free),
@@ -802,8 +877,14 @@ pub fn find_tasks(
 /// The fault for a file of tasks that isn't there.
 pub fn missing_file(name: &str, looked: &[PathBuf], place: &Place) -> Fault {
     let fault = Fault::new(format!("the file `{name}` is not there")).at(place);
-    let listed: Vec<String> = looked.iter().map(|path| path.display().to_string()).collect();
-    let wanted = Path::new(name).file_name().and_then(|name| name.to_str()).unwrap_or(name);
+    let listed: Vec<String> = looked
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    let wanted = Path::new(name)
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or(name);
     let names: Vec<String> = looked
         .iter()
         .filter_map(|path| std::fs::read_dir(path.parent()?).ok())
@@ -832,5 +913,8 @@ fn also_listen(item: Item, listen: &[Var]) -> Item {
 
 fn is_near_keyword(name: &str, on: On) -> bool {
     let fault = keywords::unknown(name, on, &[], &Place::file(Path::new("")));
-    fault.hints.iter().any(|hint| hint.starts_with("Did you mean") || hint.starts_with("It belongs"))
+    fault
+        .hints
+        .iter()
+        .any(|hint| hint.starts_with("Did you mean") || hint.starts_with("It belongs"))
 }

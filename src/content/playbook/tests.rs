@@ -49,8 +49,16 @@ fn faults(files: &[(&str, &str)]) -> Vec<String> {
     faults
         .into_iter()
         .map(|fault| {
-            let place = fault.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
-            relative(format!("{place}{} [{}]", fault.message, fault.hints.join(" | ")))
+            let place = fault
+                .place
+                .as_ref()
+                .map(|place| format!("{place}: "))
+                .unwrap_or_default();
+            relative(format!(
+                "{place}{} [{}]",
+                fault.message,
+                fault.hints.join(" | ")
+            ))
         })
         .collect()
 }
@@ -95,13 +103,28 @@ fn arguments_are_read_in_every_way_of_writing_them() {
     let tasks = tasks(&playbook.plays[0].tasks);
     let names: Vec<&str> = tasks.iter().map(|task| &*task.module).collect();
     assert_eq!(names, ["command", "shell", "stat", "stat", "command"]);
-    assert_eq!(text(&tasks[0].args.free_form.as_ref().expect("a line").value), "uptime -p");
-    assert_eq!(text(&tasks[0].args.get("chdir").expect("taken out").value), "/tmp");
-    assert_eq!(text(&tasks[2].args.get("path").expect("split").value), "/etc/x");
+    assert_eq!(
+        text(&tasks[0].args.free_form.as_ref().expect("a line").value),
+        "uptime -p"
+    );
+    assert_eq!(
+        text(&tasks[0].args.get("chdir").expect("taken out").value),
+        "/tmp"
+    );
+    assert_eq!(
+        text(&tasks[2].args.get("path").expect("split").value),
+        "/etc/x"
+    );
     let delegated = tasks[3].frame.get(Keyword::DelegateTo).expect("delegated");
     assert_eq!(text(&delegated.value), "localhost");
-    assert_eq!(text(&tasks[4].args.get("chdir").expect("from args").value), "/var");
-    assert_eq!(tasks[0].place.to_string().rsplit('/').next(), Some("site.yml:3:7"));
+    assert_eq!(
+        text(&tasks[4].args.get("chdir").expect("from args").value),
+        "/var"
+    );
+    assert_eq!(
+        tasks[0].place.to_string().rsplit('/').next(),
+        Some("site.yml:3:7")
+    );
 }
 
 #[test]
@@ -125,26 +148,45 @@ fn blocks_and_imports_pass_keywords_down() {
     ]);
     let tasks = tasks(&playbook.plays[0].tasks);
     let frame = &tasks[0].frame;
-    let conditions: Vec<String> = frame.conditions().iter().map(|var| text(&var.value)).collect();
+    let conditions: Vec<String> = frame
+        .conditions()
+        .iter()
+        .map(|var| text(&var.value))
+        .collect();
     assert_eq!(conditions, ["outer", "inner"]);
     let tags: Vec<String> = frame.tags().iter().map(|var| text(&var.value)).collect();
     assert_eq!(tags, ["play", "block", "own"]);
-    assert!(matches!(frame.get(Keyword::Become).expect("set").value, Value::Bool(false)));
+    assert!(matches!(
+        frame.get(Keyword::Become).expect("set").value,
+        Value::Bool(false)
+    ));
 }
 
 #[test]
 fn roles_bring_dependencies_handlers_and_layers() {
     let playbook = read(&[
-        ("site.yml", "- hosts: all\n  roles:\n    - {role: app, level: 80, vars: {v: entry}, tags: [t]}\n"),
+        (
+            "site.yml",
+            "- hosts: all\n  roles:\n    - {role: app, level: 80, vars: {v: entry}, tags: [t]}\n",
+        ),
         ("roles/app/tasks/main.yml", "- debug: msg=app\n"),
-        ("roles/app/handlers/main.yml", "- name: restart app\n  debug: msg=h\n"),
+        (
+            "roles/app/handlers/main.yml",
+            "- name: restart app\n  debug: msg=h\n",
+        ),
         ("roles/app/defaults/main.yml", "d: app\n"),
         ("roles/app/vars/main/a.yml", "v: file\n"),
         ("roles/app/vars/main/b.yml", "w: file\n"),
-        ("roles/app/meta/main.yml", "dependencies:\n  - role: base\n    level: 3\n"),
+        (
+            "roles/app/meta/main.yml",
+            "dependencies:\n  - role: base\n    level: 3\n",
+        ),
         ("roles/base/tasks/main.yaml", "- debug: msg=base\n"),
         ("roles/base/vars/main.yml", "w: base\nx: base\n"),
-        ("roles/base/handlers/main.yml", "- name: restart base\n  debug: msg=h\n"),
+        (
+            "roles/base/handlers/main.yml",
+            "- name: restart base\n  debug: msg=h\n",
+        ),
     ]);
     let play = &playbook.plays[0];
     let roles: Vec<String> = tasks(&play.role_tasks)
@@ -152,10 +194,19 @@ fn roles_bring_dependencies_handlers_and_layers() {
         .map(|task| task.frame.role().expect("in a role").name.to_string())
         .collect();
     assert_eq!(roles, ["base", "app"]);
-    let handlers: Vec<String> = play.handlers.iter().map(|task| text(&task.name.as_ref().expect("named").value)).collect();
+    let handlers: Vec<String> = play
+        .handlers
+        .iter()
+        .map(|task| text(&task.name.as_ref().expect("named").value))
+        .collect();
     assert_eq!(handlers, ["restart base", "restart app"]);
     let app = &play.roles[0];
-    let find = |layers: &Layers, name: &str| layers.iter().find_map(|layer| layer.get(name)).map(|var| text(&var.value));
+    let find = |layers: &Layers, name: &str| {
+        layers
+            .iter()
+            .find_map(|layer| layer.get(name))
+            .map(|var| text(&var.value))
+    };
     assert_eq!(find(&app.vars, "v").as_deref(), Some("entry"));
     assert_eq!(find(&app.vars, "w").as_deref(), Some("file"));
     assert_eq!(find(&app.vars, "x").as_deref(), Some("base"));
@@ -173,11 +224,15 @@ fn a_module_that_is_not_there_is_named_with_its_neighbours() {
     );
     assert_eq!(
         one("- hosts: all\n  tasks:\n    - acme.cloud.server: {name: x}\n"),
-        ["site.yml:3:7: the module `acme.cloud.server` is not known [kopsrun brings its own modules and doesn't run Ansible's Python ones; what it can't do yet, `command` or `shell` can.]"]
+        [
+            "site.yml:3:7: the module `acme.cloud.server` is not known [kopsrun brings its own modules and doesn't run Ansible's Python ones; what it can't do yet, `command` or `shell` can.]"
+        ]
     );
     assert_eq!(
         one("- hosts: all\n  tasks:\n    - script: x.sh\n"),
-        ["site.yml:3:7: the module `script` is not supported yet [Scripts come with a later version; until then `copy` the script and run it with `command`.]"]
+        [
+            "site.yml:3:7: the module `script` is not supported yet [Scripts come with a later version; until then `copy` the script and run it with `command`.]"
+        ]
     );
 }
 
@@ -186,14 +241,18 @@ fn an_argument_that_is_not_there_is_told_with_those_that_are() {
     let found = one("- hosts: all\n  tasks:\n    - stat:\n        path: /x\n        folow: true\n");
     assert_eq!(found.len(), 1);
     assert!(
-        found[0].starts_with("site.yml:5:9: stat has no argument folow; did you mean follow? (it takes "),
+        found[0].starts_with(
+            "site.yml:5:9: stat has no argument folow; did you mean follow? (it takes "
+        ),
         "{found:?}"
     );
     let missing = one("- hosts: all\n  tasks:\n    - stat: {}\n");
     assert!(missing[0].contains("path is missing"), "{missing:?}");
     assert_eq!(
         one("- hosts: all\n  tasks:\n    - debug: just text\n"),
-        ["site.yml:3:14: `just text` is not an argument of `debug` [Write `debug: msg=just text` or a mapping below the module.]"]
+        [
+            "site.yml:3:14: `just text` is not an argument of `debug` [Write `debug: msg=just text` or a mapping below the module.]"
+        ]
     );
 }
 
@@ -207,11 +266,22 @@ fn keywords_that_are_wrong_or_come_later_are_refused_by_name() {
         one("- hosts: all\n  tasks:\n    - command: ls\n      becom: true\n"),
         ["site.yml:4:7: `becom` is not a keyword of a task [Did you mean `become`?]"]
     );
-    let later = one("- hosts: all\n  strategy: free\n  vars_prompt: []\n  tasks:\n    - command: ls\n      async: 10\n");
+    let later = one(
+        "- hosts: all\n  strategy: free\n  vars_prompt: []\n  tasks:\n    - command: ls\n      async: 10\n",
+    );
     assert_eq!(later.len(), 3, "{later:?}");
-    assert!(later[0].starts_with("site.yml:3:3: `vars_prompt` is not supported yet"), "{later:?}");
-    assert!(later[1].starts_with("site.yml:2:13: the strategy `free` is not supported yet"), "{later:?}");
-    assert!(later[2].starts_with("site.yml:6:7: `async` is not supported yet"), "{later:?}");
+    assert!(
+        later[0].starts_with("site.yml:3:3: `vars_prompt` is not supported yet"),
+        "{later:?}"
+    );
+    assert!(
+        later[1].starts_with("site.yml:2:13: the strategy `free` is not supported yet"),
+        "{later:?}"
+    );
+    assert!(
+        later[2].starts_with("site.yml:6:7: `async` is not supported yet"),
+        "{later:?}"
+    );
 }
 
 #[test]
@@ -223,7 +293,10 @@ fn every_fault_is_found_not_only_the_first() {
         ),
         ("more.yml", "- debg: {}\n"),
     ]);
-    let heads: Vec<&str> = found.iter().map(|line| line.split(" [").next().unwrap_or_default()).collect();
+    let heads: Vec<&str> = found
+        .iter()
+        .map(|line| line.split(" [").next().unwrap_or_default())
+        .collect();
     assert_eq!(
         heads,
         [
@@ -240,18 +313,25 @@ fn every_fault_is_found_not_only_the_first() {
 fn circles_are_told_with_their_chain() {
     assert_eq!(
         faults(&[
-            ("site.yml", "- hosts: all\n  tasks:\n    - import_tasks: a.yml\n"),
+            (
+                "site.yml",
+                "- hosts: all\n  tasks:\n    - import_tasks: a.yml\n"
+            ),
             ("a.yml", "- import_tasks: b.yml\n"),
             ("b.yml", "- import_tasks: a.yml\n"),
         ]),
-        ["b.yml:1:17: circular import_tasks: a.yml -> b.yml -> a.yml [An import always happens; use `include_tasks` with a condition that ends the circle.]"]
+        [
+            "b.yml:1:17: circular import_tasks: a.yml -> b.yml -> a.yml [An import always happens; use `include_tasks` with a condition that ends the circle.]"
+        ]
     );
     assert_eq!(
         faults(&[
             ("site.yml", "- import_playbook: other.yml\n"),
             ("other.yml", "- import_playbook: site.yml\n"),
         ]),
-        ["other.yml:1:20: circular import_playbook: site.yml -> other.yml -> site.yml [A playbook can't import itself, not even through others.]"]
+        [
+            "other.yml:1:20: circular import_playbook: site.yml -> other.yml -> site.yml [A playbook can't import itself, not even through others.]"
+        ]
     );
     assert_eq!(
         faults(&[
@@ -259,7 +339,9 @@ fn circles_are_told_with_their_chain() {
             ("roles/a/meta/main.yml", "dependencies: [b]\n"),
             ("roles/b/meta/main.yml", "dependencies: [a]\n"),
         ]),
-        ["roles/b/meta/main.yml:1:16: circular use of roles: roles/a/tasks/main -> roles/b/tasks/main -> roles/a/tasks/main [A role can't need itself, not even through others.]"]
+        [
+            "roles/b/meta/main.yml:1:16: circular use of roles: roles/a/tasks/main -> roles/b/tasks/main -> roles/a/tasks/main [A role can't need itself, not even through others.]"
+        ]
     );
 }
 
@@ -267,15 +349,21 @@ fn circles_are_told_with_their_chain() {
 fn wrong_shapes_are_told_in_words() {
     assert_eq!(
         one("hosts: all\n"),
-        ["site.yml:1:1: a playbook is a list of plays; this is a mapping [Start each play with `- hosts: …`.]"]
+        [
+            "site.yml:1:1: a playbook is a list of plays; this is a mapping [Start each play with `- hosts: …`.]"
+        ]
     );
     assert_eq!(
         one("- name: x\n  command: ls\n"),
-        ["site.yml:1:3: a play needs `hosts:` [This looks like a task. A playbook is a list of plays; tasks go below `tasks:` of one.]"]
+        [
+            "site.yml:1:3: a play needs `hosts:` [This looks like a task. A playbook is a list of plays; tasks go below `tasks:` of one.]"
+        ]
     );
     assert_eq!(
         one("- hosts: all\n  tasks:\n    - command: ls\n      register: a-b\n"),
-        ["site.yml:4:17: `register` needs the name of a variable [Names of variables have letters, digits and underscores and don't start with a digit.]"]
+        [
+            "site.yml:4:17: `register` needs the name of a variable [Names of variables have letters, digits and underscores and don't start with a digit.]"
+        ]
     );
     let syntax = one("- hosts: all\n  tasks:\n  - debug: msg=a\n   bad: x\n");
     assert!(syntax[0].starts_with("site.yml:4:"), "{syntax:?}");

@@ -21,7 +21,11 @@ pub(super) fn run(call: &Call<'_>) -> Result<Done, Problem> {
             place: place.clone(),
         };
         let holds = condition(call.templar, &var).map_err(|mut fault| {
-            fault.message = format!("the condition `{}` can't be decided: {}", as_text(&var.value), fault.message);
+            fault.message = format!(
+                "the condition `{}` can't be decided: {}",
+                as_text(&var.value),
+                fault.message
+            );
             fault
         })?;
         if !holds {
@@ -30,7 +34,10 @@ pub(super) fn run(call: &Call<'_>) -> Result<Done, Problem> {
                 .with("failed", true)
                 .with("evaluated_to", false)
                 .with("assertion", var.value.to_json())
-                .with("msg", message.map_or_else(|| Json::from("Assertion failed"), Value::to_json));
+                .with(
+                    "msg",
+                    message.map_or_else(|| Json::from("Assertion failed"), Value::to_json),
+                );
             let mut fault = call.fault(format!("`{}` is false", as_text(&var.value)));
             fault.place = Some(place);
             let said = message.map_or_else(|| "Assertion failed".to_owned(), as_text);
@@ -45,7 +52,11 @@ pub(super) fn run(call: &Call<'_>) -> Result<Done, Problem> {
         .map_or_else(|| Json::from("All assertions passed"), Value::to_json);
     let mut done = Done::changed(false).with("msg", message.clone());
     if !quiet {
-        done.said = Some(message.as_str().map_or_else(|| message.to_string(), str::to_owned));
+        done.said = Some(
+            message
+                .as_str()
+                .map_or_else(|| message.to_string(), str::to_owned),
+        );
     }
     Ok(done)
 }

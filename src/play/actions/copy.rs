@@ -19,16 +19,25 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
     if call.flag("remote_src", false) {
         return call.module("copy", args, Blobs::new()).await;
     }
-    if let Some(content) = call.args.get("content").filter(|content| !matches!(content, Value::None)) {
+    if let Some(content) = call
+        .args
+        .get("content")
+        .filter(|content| !matches!(content, Value::None))
+    {
         if call.text("src").is_some() {
-            return Err(call.fault("copy: src and content exclude each other").into());
+            return Err(call
+                .fault("copy: src and content exclude each other")
+                .into());
         }
         let text = match content {
             Value::Dict(_) | Value::List(_) => content.to_json().to_string(),
             other => as_text(other),
         };
         args.shift_remove("content");
-        let blobs = Blobs::from([("content".to_owned(), Blob::Bytes(Arc::from(text.into_bytes())))]);
+        let blobs = Blobs::from([(
+            "content".to_owned(),
+            Blob::Bytes(Arc::from(text.into_bytes())),
+        )]);
         return send(call, args, blobs).await;
     }
     let src = call
@@ -39,11 +48,22 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
     if path.is_dir() {
         return tree(call, &path, src.ends_with('/'), args).await;
     }
-    file(call, &path, args, &path.file_name().unwrap_or_default().to_string_lossy()).await
+    file(
+        call,
+        &path,
+        args,
+        &path.file_name().unwrap_or_default().to_string_lossy(),
+    )
+    .await
 }
 
 /// One file.
-async fn file(call: &Call<'_>, path: &Path, mut args: Map<String, Json>, name: &str) -> Result<Done, Problem> {
+async fn file(
+    call: &Call<'_>,
+    path: &Path,
+    mut args: Map<String, Json>,
+    name: &str,
+) -> Result<Done, Problem> {
     if args.get("mode").and_then(Json::as_str) == Some("preserve") {
         let mode = std::fs::metadata(path)
             .map_err(|error| call.fault(format!("{} can't be read: {error}", path.display())))?
@@ -57,12 +77,21 @@ async fn file(call: &Call<'_>, path: &Path, mut args: Map<String, Json>, name: &
 }
 
 /// Sends content as the host's `copy` takes it.
-pub(super) async fn send(call: &Call<'_>, args: Map<String, Json>, blobs: Blobs) -> Result<Done, Problem> {
+pub(super) async fn send(
+    call: &Call<'_>,
+    args: Map<String, Json>,
+    blobs: Blobs,
+) -> Result<Done, Problem> {
     call.module("copy", args, blobs).await
 }
 
 /// A directory: with a slash at its end its content, otherwise the directory itself.
-async fn tree(call: &Call<'_>, root: &Path, content_only: bool, args: Map<String, Json>) -> Result<Done, Problem> {
+async fn tree(
+    call: &Call<'_>,
+    root: &Path,
+    content_only: bool,
+    args: Map<String, Json>,
+) -> Result<Done, Problem> {
     let dest = call.text("dest").unwrap_or_default();
     let mut base = PathBuf::from(&dest);
     if !content_only {
@@ -82,7 +111,10 @@ async fn tree(call: &Call<'_>, root: &Path, content_only: bool, args: Map<String
         if let Some(mode) = args.get("directory_mode") {
             ours.insert("mode".to_owned(), mode.clone());
         }
-        ours.insert("path".to_owned(), base.join(dir).to_string_lossy().into_owned().into());
+        ours.insert(
+            "path".to_owned(),
+            base.join(dir).to_string_lossy().into_owned().into(),
+        );
         ours.insert("state".to_owned(), "directory".into());
         let done = call.module("file", ours, Blobs::new()).await?;
         if done.is_failed() {
@@ -95,11 +127,21 @@ async fn tree(call: &Call<'_>, root: &Path, content_only: bool, args: Map<String
     let (base, shared) = (&base, &shared);
     let copies = files.into_iter().map(|relative| async move {
         let mut args = shared.clone();
-        args.insert("dest".to_owned(), base.join(&relative).to_string_lossy().into_owned().into());
-        let name = relative.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        args.insert(
+            "dest".to_owned(),
+            base.join(&relative).to_string_lossy().into_owned().into(),
+        );
+        let name = relative
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         file(call, &root.join(&relative), args, &name).await
     });
-    let results: Vec<Done> = futures::stream::iter(copies).buffered(PARALLEL).try_collect().await?;
+    let results: Vec<Done> = futures::stream::iter(copies)
+        .buffered(PARALLEL)
+        .try_collect()
+        .await?;
     if let Some(failed) = results.iter().position(Done::is_failed) {
         return Ok(results.into_iter().nth(failed).unwrap_or_default());
     }
@@ -110,7 +152,12 @@ async fn tree(call: &Call<'_>, root: &Path, content_only: bool, args: Map<String
 }
 
 /// Directories and files below, in order of name, relative to the root. Links are followed.
-fn walk(root: &Path, below: &Path, dirs: &mut Vec<PathBuf>, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+fn walk(
+    root: &Path,
+    below: &Path,
+    dirs: &mut Vec<PathBuf>,
+    files: &mut Vec<PathBuf>,
+) -> std::io::Result<()> {
     let mut names = std::fs::read_dir(root.join(below))?
         .map(|entry| entry.map(|entry| entry.file_name()))
         .collect::<Result<Vec<_>, _>>()?;

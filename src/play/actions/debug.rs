@@ -9,10 +9,15 @@ use crate::play::view::{fault, text_of};
 pub(super) fn run(call: &Call<'_>) -> Result<Done, Problem> {
     let needed = call.args.get("verbosity").and_then(number).unwrap_or(0.0);
     if needed > f64::from(call.attempt.batch.run.request.verbosity) {
-        return Ok(Done::skipped("Verbosity threshold not met.").with("msg", "Verbosity threshold not met."));
+        return Ok(Done::skipped("Verbosity threshold not met.")
+            .with("msg", "Verbosity threshold not met."));
     }
     let Some(var) = call.args.get("var") else {
-        let message = call.args.get("msg").cloned().unwrap_or_else(|| Value::from("Hello world!"));
+        let message = call
+            .args
+            .get("msg")
+            .cloned()
+            .unwrap_or_else(|| Value::from("Hello world!"));
         let json = message.to_json();
         let mut done = Done::changed(false).with("msg", json.clone());
         done.said = Some(shown(&json));
@@ -31,7 +36,9 @@ pub(super) fn run(call: &Call<'_>) -> Result<Done, Problem> {
             }
         }
         Some(text) => {
-            let value = match call.templar.expr(&text) {
+            // As a template of its own, so that the result has the type that it would have in one.
+            let template = Value::from(format!("{{{{ {text} }}}}").as_str());
+            let value = match call.templar.render(&template) {
                 Ok(Value::Undefined(_)) | Err(_) => Value::from("VARIABLE IS NOT DEFINED!"),
                 Ok(value) => value,
             };

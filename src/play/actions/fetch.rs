@@ -9,8 +9,12 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
-    let src = call.text("src").ok_or_else(|| call.fault("fetch: the argument src is missing"))?;
-    let dest = call.text("dest").ok_or_else(|| call.fault("fetch: the argument dest is missing"))?;
+    let src = call
+        .text("src")
+        .ok_or_else(|| call.fault("fetch: the argument src is missing"))?;
+    let dest = call
+        .text("dest")
+        .ok_or_else(|| call.fault("fetch: the argument dest is missing"))?;
     if call.check {
         return Ok(Done::skipped("check mode").with("msg", "fetch is skipped in check mode"));
     }
@@ -23,7 +27,10 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
     let beside = parent.join(format!(".{name}.{}.{}", call.host(), std::process::id()));
     let mut args = Map::new();
     args.insert("src".to_owned(), src.as_str().into());
-    args.insert("fail_on_missing".to_owned(), call.flag("fail_on_missing", true).into());
+    args.insert(
+        "fail_on_missing".to_owned(),
+        call.flag("fail_on_missing", true).into(),
+    );
     let task = call.task("fetch", args)?;
     let at = call.whereabouts()?;
     let run = &call.attempt.batch.run;
@@ -52,7 +59,11 @@ fn keep(
     before: Option<String>,
 ) -> Result<Done, Problem> {
     let got = checksum(beside);
-    let theirs = done.result.get("checksum").and_then(Json::as_str).map(str::to_owned);
+    let theirs = done
+        .result
+        .get("checksum")
+        .and_then(Json::as_str)
+        .map(str::to_owned);
     if call.flag("validate_checksum", true) && theirs.is_some() && theirs != got {
         drop(std::fs::remove_file(beside));
         return Ok(Done::failed("checksum mismatch")
@@ -61,13 +72,20 @@ fn keep(
             .with("remote_checksum", theirs));
     }
     let changed = before != got;
-    let placed = if changed { place(beside, target) } else { std::fs::remove_file(beside) };
+    let placed = if changed {
+        place(beside, target)
+    } else {
+        std::fs::remove_file(beside)
+    };
     placed.map_err(|error| {
         drop(std::fs::remove_file(beside));
         call.fault(format!("{} can't be written: {error}", target.display()))
     })?;
     done.result.insert("changed".to_owned(), changed.into());
-    done.result.insert("dest".to_owned(), absolute(target).display().to_string().into());
+    done.result.insert(
+        "dest".to_owned(),
+        absolute(target).display().to_string().into(),
+    );
     done.result.insert("checksum".to_owned(), got.into());
     Ok(done)
 }
@@ -75,7 +93,11 @@ fn keep(
 /// `dest/HOST/src`, or with `flat` the destination itself.
 fn target(call: &Call<'_>, src: &str, dest: &str) -> PathBuf {
     let base = Path::new(dest);
-    let base = if base.is_absolute() { base.to_owned() } else { call.attempt.batch.run.dir.join(base) };
+    let base = if base.is_absolute() {
+        base.to_owned()
+    } else {
+        call.attempt.batch.run.dir.join(base)
+    };
     if call.flag("flat", false) {
         return if dest.ends_with('/') {
             base.join(Path::new(src).file_name().unwrap_or_default())
@@ -103,7 +125,14 @@ fn checksum(path: &Path) -> Option<String> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         match file.read(&mut buffer).ok()? {
-            0 => return Some(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+            0 => {
+                return Some(
+                    hash.finalize()
+                        .iter()
+                        .map(|byte| format!("{byte:02x}"))
+                        .collect(),
+                );
+            }
             read => hash.update(&buffer[..read]),
         }
     }

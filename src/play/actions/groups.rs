@@ -24,7 +24,9 @@ pub(super) fn add_host(call: &Call<'_>) -> Result<Done, Problem> {
     if let Some(port) = vars.get("ansible_port")
         && as_text(port).parse::<u16>().is_err()
     {
-        return Err(call.fault(format!("`{}` is not a port", as_text(port))).into());
+        return Err(call
+            .fault(format!("`{}` is not a port", as_text(port)))
+            .into());
     }
     Ok(Done::changed(true)
         .with("add_host", json!({"host_name": name, "groups": groups}))

@@ -29,11 +29,19 @@ pub(super) fn run(call: &Call<'_>) -> Result<Done, Problem> {
         }
     }
     if let Some(name) = call.text("name") {
-        let all = vars.into_iter().map(|(name, value)| (Key(Value::from(name.as_str())), value));
+        let all = vars
+            .into_iter()
+            .map(|(name, value)| (Key(Value::from(name.as_str())), value));
         vars = IndexMap::from([(name, Value::dict(all.collect()))]);
     }
-    let shown: Map<String, Json> = vars.iter().map(|(name, value)| (name.clone(), value.to_json())).collect();
-    let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    let shown: Map<String, Json> = vars
+        .iter()
+        .map(|(name, value)| (name.clone(), value.to_json()))
+        .collect();
+    let names: Vec<String> = files
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect();
     Ok(Done::changed(false)
         .with("ansible_facts", Json::Object(shown))
         .with("ansible_included_var_files", names)
@@ -51,12 +59,17 @@ fn below(call: &Call<'_>, dir: &str) -> Result<Vec<PathBuf>, Fault> {
         .text("files_matching")
         .map(|pattern| {
             fancy_regex::Regex::new(&pattern).map_err(|error| {
-                Fault::new(format!("`{pattern}` is not a regular expression: {error}")).at(call.place("files_matching"))
+                Fault::new(format!("`{pattern}` is not a regular expression: {error}"))
+                    .at(call.place("files_matching"))
             })
         })
         .transpose()?;
     let walk = Walk {
-        depth: call.args.get("depth").and_then(number).map_or(0, |depth| depth.max(0.0) as usize),
+        depth: call
+            .args
+            .get("depth")
+            .and_then(number)
+            .map_or(0, |depth| depth.max(0.0) as usize),
         ignored: call.list("ignore_files"),
         lenient: call.flag("ignore_unknown_extensions", false),
         extensions,
@@ -78,9 +91,14 @@ struct Walk {
 
 impl Walk {
     fn down(&self, dir: &Path, level: usize, found: &mut Vec<PathBuf>) -> Result<(), Fault> {
-        let unreadable = |error: std::io::Error| Fault::new(format!("{} can't be read: {error}", dir.display()));
+        let unreadable =
+            |error: std::io::Error| Fault::new(format!("{} can't be read: {error}", dir.display()));
         let mut entries = std::fs::read_dir(dir)
-            .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>())
+            .and_then(|entries| {
+                entries
+                    .map(|entry| entry.map(|entry| entry.path()))
+                    .collect::<Result<Vec<_>, _>>()
+            })
             .map_err(unreadable)?;
         entries.sort();
         for path in entries {
@@ -90,20 +108,34 @@ impl Walk {
                 }
                 continue;
             }
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             if self.ignored.contains(&name) {
                 continue;
             }
-            if self.pattern.as_ref().is_some_and(|pattern| !pattern.is_match(&name).unwrap_or(false)) {
+            if self
+                .pattern
+                .as_ref()
+                .is_some_and(|pattern| !pattern.is_match(&name).unwrap_or(false))
+            {
                 continue;
             }
-            let known = path
-                .extension()
-                .is_some_and(|extension| self.extensions.iter().any(|known| extension == known.as_str()));
+            let known = path.extension().is_some_and(|extension| {
+                self.extensions
+                    .iter()
+                    .any(|known| extension == known.as_str())
+            });
             if known {
                 found.push(path);
             } else if !self.lenient && self.pattern.is_none() {
-                return Err(Fault::new(format!("{} has no extension of a file of variables", path.display())).hint(format!(
+                return Err(Fault::new(format!(
+                    "{} has no extension of a file of variables",
+                    path.display()
+                ))
+                .hint(format!(
                     "Known are {}; set `ignore_unknown_extensions: true` to leave others out.",
                     self.extensions.join(", ")
                 )));

@@ -29,11 +29,16 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
         "assert" => assert::run(call),
         "copy" => copy::run(call).await,
         "debug" => debug::run(call),
-        "fail" => Ok(Done::failed(
-            call.text("msg").unwrap_or_else(|| "Failed as requested from task".to_owned()),
-        )),
+        "fail" => {
+            Ok(Done::failed(call.text("msg").unwrap_or_else(|| {
+                "Failed as requested from task".to_owned()
+            })))
+        }
         "fetch" => fetch::run(call).await,
-        "gather_facts" => call.module("setup", serde_json::Map::new(), Blobs::new()).await,
+        "gather_facts" => {
+            call.module("setup", serde_json::Map::new(), Blobs::new())
+                .await
+        }
         "group_by" => groups::group_by(call),
         "include_role" | "include_tasks" => super::include::ask(call),
         "include_vars" => include_vars::run(call),

@@ -13,7 +13,13 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
         number(value)
             .filter(|amount| amount.is_finite())
             .map(Some)
-            .ok_or_else(|| call.fault(format!("pause: {name} must be a number; got {}", value.repr())).into())
+            .ok_or_else(|| {
+                call.fault(format!(
+                    "pause: {name} must be a number; got {}",
+                    value.repr()
+                ))
+                .into()
+            })
     };
     let seconds = match (amount("seconds")?, amount("minutes")?) {
         (Some(seconds), _) => seconds,

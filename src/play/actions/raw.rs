@@ -9,14 +9,19 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
         return Err(call.fault("raw: no command is given").into());
     }
     if call.check {
-        return Ok(Done::skipped("check mode").with("msg", "raw can't tell what it would do, so check mode skips it"));
+        return Ok(Done::skipped("check mode").with(
+            "msg",
+            "raw can't tell what it would do, so check mode skips it",
+        ));
     }
     let task = call.task("raw", serde_json::Map::new())?;
     if task.escalate.is_some() {
         // Another user's rights come with the agent's child; a raw command that needs them goes through it.
         let mut args = call.json_args();
         args.insert("_raw_params".to_owned(), line.into());
-        return call.module("raw", args, crate::play::hands::Blobs::new()).await;
+        return call
+            .module("raw", args, crate::play::hands::Blobs::new())
+            .await;
     }
     let mut command = String::new();
     for (name, value) in &task.environment {
@@ -39,7 +44,9 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
         .with("stdout", stdout)
         .with("stderr", stderr);
     if output.rc != 0 {
-        done = done.with("failed", true).with("msg", "non-zero return code");
+        done = done
+            .with("failed", true)
+            .with("msg", "non-zero return code");
     }
     Ok(done)
 }

@@ -20,7 +20,10 @@ pub(super) fn run(call: &Call<'_>) -> Result<Done, Problem> {
             place: call.place(name).clone(),
         };
         let name = as_text(&render(call.templar, &var)?);
-        let valid = name.chars().next().is_some_and(|c| c.is_alphabetic() || c == '_')
+        let valid = name
+            .chars()
+            .next()
+            .is_some_and(|c| c.is_alphabetic() || c == '_')
             && name.chars().all(|c| c.is_alphanumeric() || c == '_');
         if !valid {
             return Err(crate::content::place::Fault::new(format!("`{name}` is not a name for a variable"))
@@ -35,6 +38,10 @@ pub(super) fn run(call: &Call<'_>) -> Result<Done, Problem> {
         return Err(call.fault("set_fact: no variable is given").into());
     }
     let done = Done::changed(false).with("ansible_facts", Json::Object(shown));
-    let done = if cacheable { done.effect(Effect::Facts(facts.clone())) } else { done };
+    let done = if cacheable {
+        done.effect(Effect::Facts(facts.clone()))
+    } else {
+        done
+    };
     Ok(done.effect(Effect::Set(facts)))
 }

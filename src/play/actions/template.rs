@@ -25,7 +25,9 @@ const OURS: &[&str] = &[
 ];
 
 pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
-    let src = call.text("src").ok_or_else(|| call.fault("template: the argument src is missing"))?;
+    let src = call
+        .text("src")
+        .ok_or_else(|| call.fault("template: the argument src is missing"))?;
     let path = call.find("templates", &src, "src")?;
     let text = render(call, &path)?;
     let mut args = call.json_args();
@@ -33,7 +35,10 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
     let base = path.file_name().unwrap_or_default().to_string_lossy();
     let base = base.strip_suffix(".j2").unwrap_or(&base).to_owned();
     args.insert("_original_basename".to_owned(), base.into());
-    let blobs = Blobs::from([("content".to_owned(), Blob::Bytes(Arc::from(text.into_bytes())))]);
+    let blobs = Blobs::from([(
+        "content".to_owned(),
+        Blob::Bytes(Arc::from(text.into_bytes())),
+    )]);
     super::copy::send(call, args, blobs).await
 }
 
@@ -47,18 +52,26 @@ fn render(call: &Call<'_>, path: &Path) -> Result<String, Fault> {
         "comment_end_string",
         "output_encoding",
     ];
-    if let Some(arg) = refused.iter().find(|arg| call.text(arg).is_some_and(|value| value != "utf-8")) {
+    if let Some(arg) = refused
+        .iter()
+        .find(|arg| call.text(arg).is_some_and(|value| value != "utf-8"))
+    {
         return Err(Fault::new(format!("template: {arg} is not supported yet"))
             .at(call.place(arg))
             .hint("Write a `#jinja2: …` line at the top of the template instead."));
     }
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Fault::new(format!("{} can't be read: {error}", path.display())).at(call.place("src")))?;
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Fault::new(format!("{} can't be read: {error}", path.display())).at(call.place("src"))
+    })?;
     // As in Ansible, arguments are a header that the file's own header wins over.
     let mut header = Vec::new();
     for name in ["trim_blocks", "lstrip_blocks"] {
         if call.args.contains_key(name) {
-            let value = if call.flag(name, name == "trim_blocks") { "True" } else { "False" };
+            let value = if call.flag(name, name == "trim_blocks") {
+                "True"
+            } else {
+                "False"
+            };
             header.push(format!("{name}: {value}"));
         }
     }
@@ -75,11 +88,20 @@ fn render(call: &Call<'_>, path: &Path) -> Result<String, Fault> {
         ("template_destpath", call.text("dest").unwrap_or_default()),
         ("ansible_managed", "Ansible managed".to_owned()),
     ];
-    let defined = |name: &str| call.templar.expr(name).is_ok_and(|value| !matches!(value, crate::content::value::Value::Undefined(_)));
+    let defined = |name: &str| {
+        call.templar
+            .expr(name)
+            .is_ok_and(|value| !matches!(value, crate::content::value::Value::Undefined(_)))
+    };
     let locals = locals
         .into_iter()
         .filter(|(name, _)| *name != "ansible_managed" || !defined(name))
-        .map(|(name, value)| (name.to_owned(), crate::content::value::Value::from(value.as_str())));
+        .map(|(name, value)| {
+            (
+                name.to_owned(),
+                crate::content::value::Value::from(value.as_str()),
+            )
+        });
     let templar = call.templar.with(locals.collect());
     let rendered = templar.render_file(&text).map_err(|error| {
         let (line, column) = error.at().unwrap_or((0, 0));

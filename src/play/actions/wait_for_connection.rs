@@ -6,7 +6,13 @@ use crate::play::keep::number;
 use std::time::{Duration, Instant};
 
 pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
-    let seconds = |name: &str, default: f64| call.args.get(name).and_then(number).unwrap_or(default).max(0.0);
+    let seconds = |name: &str, default: f64| {
+        call.args
+            .get(name)
+            .and_then(number)
+            .unwrap_or(default)
+            .max(0.0)
+    };
     let duration = |name: &str, default: f64| Duration::from_secs_f64(seconds(name, default));
     let (limit, one) = (duration("timeout", 600.0), duration("connect_timeout", 5.0));
     let pause = duration("sleep", 1.0);
