@@ -179,7 +179,7 @@ fn transcript(events: &[Event], code: u8) -> String {
     let mut text = String::new();
     let mut pending: Vec<(String, String)> = Vec::new();
     let mut module = String::new();
-    let mut flush = |pending: &mut Vec<(String, String)>, text: &mut String| {
+    let flush = |pending: &mut Vec<(String, String)>, text: &mut String| {
         pending.sort_by(|a, b| a.0.cmp(&b.0));
         for (_, line) in pending.drain(..) {
             let _ = writeln!(text, "{line}");

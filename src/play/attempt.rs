@@ -54,7 +54,7 @@ impl Attempt {
             }
             Some(looping) => {
                 self.over_items(looping, &templar, &mut host_done, started)
-                    .await
+                    .await;
             }
         }
         host_done

@@ -47,6 +47,7 @@ impl Links {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "called by map_err")]
 fn lost(error: LinkError) -> Lost {
     Lost {
         reachable: matches!(

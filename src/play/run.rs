@@ -429,7 +429,7 @@ pub(super) async fn run(
                 let loader = loader(request, &extra);
                 match loader.playbook(path) {
                     Ok(playbook) => {
-                        read.push((loader, playbook.dir, playbook.plays, playbook.warnings))
+                        read.push((loader, playbook.dir, playbook.plays, playbook.warnings));
                     }
                     Err(mut found) => faults.append(&mut found),
                 }
@@ -445,7 +445,7 @@ pub(super) async fn run(
                 super::adhoc::plays(&loader, pattern, module, args, &request.working_directory);
             match plays {
                 Ok(plays) => {
-                    read.push((loader, request.working_directory.clone(), plays, Vec::new()))
+                    read.push((loader, request.working_directory.clone(), plays, Vec::new()));
                 }
                 Err(mut found) => faults.append(&mut found),
             }

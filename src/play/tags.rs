@@ -61,13 +61,11 @@ impl Tags {
         let has = |wanted: &[String], name: &str| wanted.iter().any(|word| word == name);
         let meet = |wanted: &[String]| wanted.iter().any(|word| tags.contains(word));
         let plain = tags != &untagged;
-        let mut run = if tags.contains("always") {
-            true
-        } else if has(&self.only, "all") && !tags.contains("never") || meet(&self.only) {
-            true
-        } else {
-            has(&self.only, "tagged") && plain && !tags.contains("never")
-        };
+        let never = tags.contains("never");
+        let mut run = tags.contains("always")
+            || has(&self.only, "all") && !never
+            || meet(&self.only)
+            || has(&self.only, "tagged") && plain && !never;
         if run && !self.skip.is_empty() {
             if has(&self.skip, "all") {
                 run = tags.contains("always") && !has(&self.skip, "always");

@@ -3,6 +3,8 @@
 //! Static imports are expanded while reading; everything that isn't supported is refused by name; modules and their
 //! arguments are checked. Reading goes on after a fault, so that all of them are told at once.
 
+mod args;
+mod import;
 mod keywords;
 mod kv;
 mod load;
@@ -17,7 +19,7 @@ mod tree;
 
 pub use load::{Loader, Playbook, RoleCall, Settings};
 pub use modules::is_action;
-pub use task::{find_tasks, missing_file};
+pub use import::{find_tasks, missing_file};
 pub use tree::{
     Args, Block, Frame, Item, Keyword, Keywords, Layers, LoadedRole, Loop, Play, Role, Task,
 };

@@ -155,7 +155,7 @@ impl Pass<'_> {
             self.faults.push(self.no_hosts(node));
             return None;
         };
-        let hosts = self.ok(setting::list(hosts).and_then(|names| hosts_value(names, hosts)))?;
+        let hosts = self.ok(setting::list(hosts).and_then(|names| hosts_value(&names, hosts)))?;
         let mut draft = Draft::default();
         let mut keywords = Keywords::default();
         for (key, value) in entries {
@@ -323,7 +323,7 @@ impl Pass<'_> {
 }
 
 /// One pattern; a list is joined as Ansible does.
-fn hosts_value(names: Vec<Var>, node: &Node) -> Result<Var, Fault> {
+fn hosts_value(names: &[Var], node: &Node) -> Result<Var, Fault> {
     if names.is_empty() {
         return Err(Fault::new("`hosts:` is empty")
             .at(&node.place)
@@ -335,7 +335,7 @@ fn hosts_value(names: Vec<Var>, node: &Node) -> Result<Var, Fault> {
         return Ok(only.clone());
     }
     let mut words = Vec::new();
-    for name in &names {
+    for name in names {
         let Value::Str(word) = &name.value else {
             return Err(Fault::new("`hosts:` is a pattern or a list of patterns").at(&name.place));
         };

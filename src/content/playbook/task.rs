@@ -1,8 +1,7 @@
 //! Tasks, blocks and static imports.
 
 use super::keywords::{self, On, Word};
-use super::kv;
-use super::load::{Pass, RoleCall, directory};
+use super::load::{Pass, directory};
 use super::modules;
 use super::setting::{self, common, identifier, list, text, var, word};
 use super::tree::{Args, Block, Frame, Item, Keyword, Keywords, Loop, Task};
@@ -12,7 +11,6 @@ use crate::content::place::{Fault, Place};
 use crate::content::value::Value;
 use crate::content::yaml::{Kind, Node};
 use host::Spec;
-use serde_json::Map;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -69,7 +67,7 @@ impl Cx {
         if self.handlers { On::Handler } else { On::Task }
     }
 
-    fn inside(&self, keywords: Keywords) -> Arc<Frame> {
+    pub(super) fn inside(&self, keywords: Keywords) -> Arc<Frame> {
         Arc::new(Frame {
             keywords,
             parent: Some(Arc::clone(&self.frame)),
@@ -82,21 +80,21 @@ impl Cx {
 
 /// A task while it is read.
 #[derive(Default)]
-struct Draft {
-    keywords: Keywords,
-    name: Option<Var>,
-    looping: Option<(Option<Arc<str>>, Var)>,
-    control: Option<Node>,
-    register: Option<Arc<str>>,
-    changed_when: Vec<Var>,
-    failed_when: Vec<Var>,
-    until: Vec<Var>,
-    retries: Option<Var>,
-    delay: Option<Var>,
-    listen: Vec<Var>,
-    args: Option<Node>,
+pub(super) struct Draft {
+    pub(super) keywords: Keywords,
+    pub(super) name: Option<Var>,
+    pub(super) looping: Option<(Option<Arc<str>>, Var)>,
+    pub(super) control: Option<Node>,
+    pub(super) register: Option<Arc<str>>,
+    pub(super) changed_when: Vec<Var>,
+    pub(super) failed_when: Vec<Var>,
+    pub(super) until: Vec<Var>,
+    pub(super) retries: Option<Var>,
+    pub(super) delay: Option<Var>,
+    pub(super) listen: Vec<Var>,
+    pub(super) args: Option<Node>,
     /// Every module that the task names: key and arguments.
-    actions: Vec<(Node, Node)>,
+    pub(super) actions: Vec<(Node, Node)>,
 }
 
 impl Pass<'_> {
@@ -268,107 +266,6 @@ impl Pass<'_> {
         }
     }
 
-    /// The module of a task and its arguments, checked.
-    fn action(
-        &mut self,
-        node: &Node,
-        draft: &Draft,
-        on: On,
-        before: usize,
-    ) -> Option<(&'static Spec, Args, HashMap<String, Place>)> {
-        let [(key, value)] = draft.actions.as_slice() else {
-            if draft.actions.is_empty() {
-                // A word that was told to be wrong is likely the module.
-                if self.faults.len() == before {
-                    self.faults.push(
-                        Fault::new("no module or action is named in this task")
-                            .at(&node.place)
-                            .hint(format!(
-                                "{} names one module, as in `command: uptime`.",
-                                if on == On::Handler {
-                                    "A handler"
-                                } else {
-                                    "A task"
-                                }
-                            )),
-                    );
-                }
-            } else {
-                let names: Vec<&str> = draft
-                    .actions
-                    .iter()
-                    .filter_map(|(key, _)| key.as_str())
-                    .collect();
-                let (second, _) = &draft.actions[1];
-                self.faults.push(
-                    Fault::new(format!(
-                        "one task names several modules: {}",
-                        names.join(", ")
-                    ))
-                    .at(&second.place)
-                    .hint("Start a new task with `- ` for each."),
-                );
-            }
-            return None;
-        };
-        let name = key.as_str().unwrap_or_default();
-        let (name, place, value) = if matches!(name, "action" | "local_action") {
-            self.indirect(key, value)?
-        } else {
-            (name.to_owned(), key.place.clone(), value.clone())
-        };
-        let Some(spec) = modules::resolve(&name) else {
-            self.faults.push(modules::unknown(&name, &place));
-            return None;
-        };
-        let mut places = HashMap::new();
-        let found = arguments(spec, &value, draft.args.as_ref(), &place, &mut places);
-        let args = self.ok(found)?;
-        let checked = check(spec, &args, &places, &place);
-        self.ok(checked)?;
-        Some((spec, args, places))
-    }
-
-    /// `action: copy src=a dest=b` or `action: {module: copy, …}`.
-    fn indirect(&mut self, key: &Node, value: &Node) -> Option<(String, Place, Node)> {
-        let place = value.place.clone();
-        if let Some(line) = value.as_str() {
-            let line = line.trim();
-            let (name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-            let mut rest_node = value.clone();
-            rest_node.kind = if rest.trim().is_empty() {
-                Kind::Null
-            } else {
-                Kind::Str(Arc::from(rest.trim()))
-            };
-            return Some((name.to_owned(), place, rest_node));
-        }
-        let entry = value.get("module").and_then(Node::as_str);
-        let (Some(entries), Some(name)) = (value.as_map(), entry) else {
-            self.faults.push(
-                Fault::new(format!(
-                    "`{}` needs the name of a module",
-                    key.as_str().unwrap_or_default()
-                ))
-                .at(&place),
-            );
-            return None;
-        };
-        let rest: Vec<(Node, Node)> = entries
-            .iter()
-            .filter(|(key, _)| key.as_str() != Some("module"))
-            .cloned()
-            .collect();
-        let name = name
-            .split_whitespace()
-            .next()
-            .unwrap_or_default()
-            .to_owned();
-        let mut node = value.clone();
-        node.kind = Kind::Map(Arc::from(rest));
-        Some((name, place, node))
-    }
-
     fn finish_task(
         &mut self,
         node: &Node,
@@ -523,134 +420,6 @@ impl Pass<'_> {
         Some(found)
     }
 
-    /// The tasks of a file in the place of the import.
-    fn import_tasks(&mut self, node: &Node, draft: Draft, args: &Args, cx: &Cx) -> Vec<Item> {
-        let Some(target) = args
-            .free_form
-            .as_ref()
-            .or_else(|| args.get("file"))
-            .cloned()
-        else {
-            self.faults
-                .push(Fault::new("`import_tasks` needs a file").at(&node.place));
-            return Vec::new();
-        };
-        if self.loops_at_import(&draft, "import_tasks", "include_tasks") {
-            return Vec::new();
-        }
-        let inside = cx.inside(draft.keywords);
-        let Some(name) = self.static_text(&target, Some(&inside)) else {
-            return Vec::new();
-        };
-        let path = find_tasks(&name, &cx.search, &self.dir, cx.handlers);
-        let path = match path {
-            Ok(path) => path,
-            Err(looked) => {
-                self.faults
-                    .push(missing_file(&name, &looked, &target.place));
-                return Vec::new();
-            }
-        };
-        let listen = draft.listen;
-        let items = self.task_file(&path, &cx.frame, &inside, cx.handlers, Some(&target.place));
-        if listen.is_empty() {
-            return items;
-        }
-        items
-            .into_iter()
-            .map(|item| also_listen(item, &listen))
-            .collect()
-    }
-
-    /// Reads a file of tasks. `around` is what includes it, for finding circles; `inside` is what the tasks inherit.
-    pub(super) fn task_file(
-        &mut self,
-        path: &Path,
-        around: &Frame,
-        inside: &Arc<Frame>,
-        handlers: bool,
-        imported_at: Option<&Place>,
-    ) -> Vec<Item> {
-        let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        if let Some(place) = imported_at
-            && let Some(first) = around.includes.iter().position(|step| *step == real)
-        {
-            let chain: Vec<String> = around.includes[first..]
-                .iter()
-                .chain([&real])
-                .map(|step| step.display().to_string())
-                .collect();
-            self.faults.push(
-                Fault::new(format!("circular import_tasks: {}", chain.join(" -> ")))
-                    .at(place)
-                    .hint("An import always happens; use `include_tasks` with a condition that ends the circle."),
-            );
-            return Vec::new();
-        }
-        let Some(node) = self.node(path) else {
-            return Vec::new();
-        };
-        let includes: Vec<PathBuf> = around.includes.iter().cloned().chain([real]).collect();
-        let frame = Arc::new(Frame {
-            parent: Some(Arc::clone(inside)),
-            search: Arc::clone(&inside.search),
-            includes: Arc::from(includes),
-            ..Frame::empty()
-        });
-        self.items(&node, &Cx::of_file(&frame, path, handlers))
-    }
-
-    fn import_role(&mut self, node: &Node, draft: Draft, args: &Args, cx: &Cx) -> Vec<Item> {
-        if self.loops_at_import(&draft, "import_role", "include_role") {
-            return Vec::new();
-        }
-        let Some(name) = args.get("name").or_else(|| args.get("role")).cloned() else {
-            self.faults
-                .push(Fault::new("`import_role` needs the name of a role").at(&node.place));
-            return Vec::new();
-        };
-        let inside = cx.inside(draft.keywords);
-        let mut call = RoleCall {
-            public: true,
-            ..RoleCall::default()
-        };
-        for (field, slot) in [
-            ("tasks_from", &mut call.tasks_from),
-            ("vars_from", &mut call.vars_from),
-            ("defaults_from", &mut call.defaults_from),
-            ("handlers_from", &mut call.handlers_from),
-        ] {
-            if let Some(var) = args.get(field) {
-                *slot = self.static_text(var, Some(&inside));
-            }
-        }
-        if let Some(Value::Bool(duplicates)) = args.get("allow_duplicates").map(|var| &var.value) {
-            call.allow_duplicates = Some(*duplicates);
-        } else {
-            call.allow_duplicates = Some(true);
-        }
-        if let Some(Value::Bool(public)) = args.get("public").map(|var| &var.value) {
-            call.public = *public;
-        }
-        let Some(mut loaded) = self.imported_role(call, name, &inside) else {
-            return Vec::new();
-        };
-        let items = std::mem::take(&mut loaded.tasks);
-        self.imported.push(loaded);
-        items
-    }
-
-    fn loops_at_import(&mut self, draft: &Draft, import: &str, include: &str) -> bool {
-        let Some((_, terms)) = &draft.looping else {
-            return false;
-        };
-        self.faults.push(
-            Fault::new(format!("`{import}` can't loop"))
-                .at(&terms.place)
-                .hint(format!("Use `{include}`, which happens at run time.")),
-        );
-        true
-    }
 }
 
 impl Draft {
@@ -702,212 +471,6 @@ impl Draft {
             self.looping = Some((lookup, var(value)?));
         }
         Ok(())
-    }
-}
-
-/// Arguments of a task: those of the module's line or mapping, over those of `args:`.
-fn arguments(
-    spec: &Spec,
-    value: &Node,
-    extra: Option<&Node>,
-    place: &Place,
-    places: &mut HashMap<String, Place>,
-) -> Result<Args, Fault> {
-    let mut args = Args::default();
-    match extra.map(|node| (&node.kind, node)) {
-        None | Some((Kind::Null, _)) => {}
-        Some((Kind::Map(entries), _)) => insert(&mut args, entries, places)?,
-        Some((Kind::Str(text), node)) if text.trim_start().starts_with("{{") => {
-            args.whole = Some(var(node)?);
-        }
-        Some((_, node)) => {
-            return Err(
-                Fault::new(format!("`args:` is a mapping; this is {}", node.describe()))
-                    .at(&node.place),
-            );
-        }
-    }
-    match &value.kind {
-        Kind::Null => {}
-        Kind::Map(entries) => insert(&mut args, entries, places)?,
-        Kind::Str(line) => {
-            let whole = line.trim();
-            if !spec.free_form && whole.starts_with("{{") && whole.ends_with("}}") {
-                args.whole = Some(var(value)?);
-            } else {
-                line_arguments(spec, line, value, &mut args, places)?;
-            }
-        }
-        // A number or a word that YAML reads as something else: a command like `command: true`.
-        Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::BigInt(_) if spec.free_form => {
-            let given = value.value()?;
-            args.free_form = Some(Var {
-                value: text(&given.to_text()),
-                place: value.place.clone(),
-            });
-        }
-        _ => {
-            return Err(Fault::new(format!(
-                "arguments of `{}` are a mapping or a line; this is {}",
-                spec.name,
-                value.describe()
-            ))
-            .at(&value.place));
-        }
-    }
-    if spec.free_form
-        && let Some(raw) = args.map.shift_remove("_raw_params")
-    {
-        args.free_form.get_or_insert(raw);
-    }
-    let _at = place;
-    Ok(args)
-}
-
-fn insert(
-    args: &mut Args,
-    entries: &[(Node, Node)],
-    places: &mut HashMap<String, Place>,
-) -> Result<(), Fault> {
-    for (key, value) in entries {
-        let name = setting::name(key)?;
-        places.insert(name.clone(), key.place.clone());
-        if name == "apply" {
-            args.apply = Some(value.clone());
-        } else {
-            args.map.insert(name, var(value)?);
-        }
-    }
-    Ok(())
-}
-
-fn line_arguments(
-    spec: &Spec,
-    line: &str,
-    node: &Node,
-    args: &mut Args,
-    places: &mut HashMap<String, Place>,
-) -> Result<(), Fault> {
-    let found = kv::split(line, spec.free_form).map_err(|what| {
-        Fault::new(format!(
-            "the line of `{}` can't be split: {what}",
-            spec.name
-        ))
-        .at(&node.place)
-        .hint("Write the arguments as a mapping below the module, or quote the whole line.")
-    })?;
-    for (name, value) in found.options {
-        places.insert(name.clone(), node.place.clone());
-        args.map.insert(
-            name,
-            Var {
-                value: text(&value),
-                place: node.place.clone(),
-            },
-        );
-    }
-    if let Some(free) = found.free {
-        if !spec.free_form {
-            let hint = match spec.args.first() {
-                Some(first) => format!(
-                    "Write `{}: {}={free}` or a mapping below the module.",
-                    spec.name, first.name
-                ),
-                None => format!("`{}` takes no arguments.", spec.name),
-            };
-            return Err(
-                Fault::new(format!("`{free}` is not an argument of `{}`", spec.name))
-                    .at(&node.place)
-                    .hint(hint),
-            );
-        }
-        args.free_form = Some(Var {
-            value: text(&free),
-            place: node.place.clone(),
-        });
-    }
-    Ok(())
-}
-
-/// Checks arguments as far as they are known without templates.
-fn check(
-    spec: &'static Spec,
-    args: &Args,
-    places: &HashMap<String, Place>,
-    whole: &Place,
-) -> Result<(), Fault> {
-    if args.whole.is_some() {
-        return Ok(());
-    }
-    let mut map: Map<String, serde_json::Value> = args
-        .map
-        .iter()
-        .map(|(name, var)| (name.clone(), var.value.to_json()))
-        .collect();
-    if let Some(free) = &args.free_form {
-        map.insert("_raw_params".to_owned(), free.value.to_json());
-    }
-    let place = |name: &str| places.get(name).unwrap_or(whole).clone();
-    modules::check(spec, &map, &place, whole)
-}
-
-/// The file of an include: in the folder of the tasks that name it, the roles around, the playbook's directory. The
-/// error is where it was looked for.
-pub fn find_tasks(
-    name: &str,
-    search: &[PathBuf],
-    dir: &Path,
-    handlers: bool,
-) -> Result<PathBuf, Vec<PathBuf>> {
-    let folder = if handlers { "handlers" } else { "tasks" };
-    let mut places: Vec<PathBuf> = Vec::new();
-    // The directory of the file itself comes last in `search`, and counts first here.
-    for place in search.iter().rev() {
-        places.push(place.clone());
-        places.push(place.join(folder));
-    }
-    places.push(dir.to_owned());
-    let candidates: Vec<PathBuf> = places.iter().map(|place| place.join(name)).collect();
-    match candidates.iter().find(|file| file.is_file()) {
-        Some(file) => Ok(file.clone()),
-        None => Err(candidates),
-    }
-}
-
-/// The fault for a file of tasks that isn't there.
-pub fn missing_file(name: &str, looked: &[PathBuf], place: &Place) -> Fault {
-    let fault = Fault::new(format!("the file `{name}` is not there")).at(place);
-    let listed: Vec<String> = looked
-        .iter()
-        .map(|path| path.display().to_string())
-        .collect();
-    let wanted = Path::new(name)
-        .file_name()
-        .and_then(|name| name.to_str())
-        .unwrap_or(name);
-    let names: Vec<String> = looked
-        .iter()
-        .filter_map(|path| std::fs::read_dir(path.parent()?).ok())
-        .flatten()
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .collect();
-    let near = nearest(wanted, names.iter().map(String::as_str), 2);
-    let fault = if near.is_empty() {
-        fault
-    } else {
-        fault.hint(format!("Did you mean `{}`?", near.join("` or `")))
-    };
-    fault.hint(format!("It was looked for as {}.", listed.join(", ")))
-}
-
-fn also_listen(item: Item, listen: &[Var]) -> Item {
-    match item {
-        Item::Task(task) => {
-            let mut task = Task::clone(&task);
-            task.listen.extend_from_slice(listen);
-            Item::Task(Arc::new(task))
-        }
-        other => other,
     }
 }
 

@@ -46,7 +46,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
         drop(std::fs::remove_file(&beside));
         return Ok(done);
     }
-    keep(call, done, &src, &beside, &target, before)
+    keep(call, done, &src, &beside, &target, before.as_deref())
 }
 
 /// Puts the fetched file in its place when its content is right and new.
@@ -56,7 +56,7 @@ fn keep(
     src: &str,
     beside: &Path,
     target: &Path,
-    before: Option<String>,
+    before: Option<&str>,
 ) -> Result<Done, Problem> {
     let got = checksum(beside);
     let theirs = done
@@ -71,7 +71,7 @@ fn keep(
             .with("checksum", got)
             .with("remote_checksum", theirs));
     }
-    let changed = before != got;
+    let changed = before != got.as_deref();
     let placed = if changed {
         place(beside, target)
     } else {

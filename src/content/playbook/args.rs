@@ -1,0 +1,266 @@
+//! What a task does: its module and arguments, in every way of writing them.
+
+use super::keywords::On;
+use super::kv;
+use super::load::Pass;
+use super::modules;
+use super::setting::{self, text, var};
+use super::task::Draft;
+use super::tree::Args;
+use crate::content::inventory::Var;
+use crate::content::place::{Fault, Place};
+use crate::content::yaml::{Kind, Node};
+use host::Spec;
+use serde_json::Map;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+impl Pass<'_> {
+    /// The module of a task and its arguments, checked.
+    pub(super) fn action(
+        &mut self,
+        node: &Node,
+        draft: &Draft,
+        on: On,
+        before: usize,
+    ) -> Option<(&'static Spec, Args, HashMap<String, Place>)> {
+        let [(key, value)] = draft.actions.as_slice() else {
+            if draft.actions.is_empty() {
+                // A word that was told to be wrong is likely the module.
+                if self.faults.len() == before {
+                    self.faults.push(
+                        Fault::new("no module or action is named in this task")
+                            .at(&node.place)
+                            .hint(format!(
+                                "{} names one module, as in `command: uptime`.",
+                                if on == On::Handler {
+                                    "A handler"
+                                } else {
+                                    "A task"
+                                }
+                            )),
+                    );
+                }
+            } else {
+                let names: Vec<&str> = draft
+                    .actions
+                    .iter()
+                    .filter_map(|(key, _)| key.as_str())
+                    .collect();
+                let (second, _) = &draft.actions[1];
+                self.faults.push(
+                    Fault::new(format!(
+                        "one task names several modules: {}",
+                        names.join(", ")
+                    ))
+                    .at(&second.place)
+                    .hint("Start a new task with `- ` for each."),
+                );
+            }
+            return None;
+        };
+        let name = key.as_str().unwrap_or_default();
+        let (name, place, value) = if matches!(name, "action" | "local_action") {
+            self.indirect(key, value)?
+        } else {
+            (name.to_owned(), key.place.clone(), value.clone())
+        };
+        let Some(spec) = modules::resolve(&name) else {
+            self.faults.push(modules::unknown(&name, &place));
+            return None;
+        };
+        let mut places = HashMap::new();
+        let found = arguments(spec, &value, draft.args.as_ref(), &place, &mut places);
+        let args = self.ok(found)?;
+        let checked = check(spec, &args, &places, &place);
+        self.ok(checked)?;
+        Some((spec, args, places))
+    }
+
+    /// `action: copy src=a dest=b` or `action: {module: copy, …}`.
+    fn indirect(&mut self, key: &Node, value: &Node) -> Option<(String, Place, Node)> {
+        let place = value.place.clone();
+        if let Some(line) = value.as_str() {
+            let line = line.trim();
+            let (name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+            let mut rest_node = value.clone();
+            rest_node.kind = if rest.trim().is_empty() {
+                Kind::Null
+            } else {
+                Kind::Str(Arc::from(rest.trim()))
+            };
+            return Some((name.to_owned(), place, rest_node));
+        }
+        let entry = value.get("module").and_then(Node::as_str);
+        let (Some(entries), Some(name)) = (value.as_map(), entry) else {
+            self.faults.push(
+                Fault::new(format!(
+                    "`{}` needs the name of a module",
+                    key.as_str().unwrap_or_default()
+                ))
+                .at(&place),
+            );
+            return None;
+        };
+        let rest: Vec<(Node, Node)> = entries
+            .iter()
+            .filter(|(key, _)| key.as_str() != Some("module"))
+            .cloned()
+            .collect();
+        let name = name
+            .split_whitespace()
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        let mut node = value.clone();
+        node.kind = Kind::Map(Arc::from(rest));
+        Some((name, place, node))
+    }
+}
+
+/// Arguments of a task: those of the module's line or mapping, over those of `args:`.
+fn arguments(
+    spec: &Spec,
+    value: &Node,
+    extra: Option<&Node>,
+    place: &Place,
+    places: &mut HashMap<String, Place>,
+) -> Result<Args, Fault> {
+    let mut args = Args::default();
+    match extra.map(|node| (&node.kind, node)) {
+        None | Some((Kind::Null, _)) => {}
+        Some((Kind::Map(entries), _)) => insert(&mut args, entries, places)?,
+        Some((Kind::Str(text), node)) if text.trim_start().starts_with("{{") => {
+            args.whole = Some(var(node)?);
+        }
+        Some((_, node)) => {
+            return Err(
+                Fault::new(format!("`args:` is a mapping; this is {}", node.describe()))
+                    .at(&node.place),
+            );
+        }
+    }
+    match &value.kind {
+        Kind::Null => {}
+        Kind::Map(entries) => insert(&mut args, entries, places)?,
+        Kind::Str(line) => {
+            let whole = line.trim();
+            if !spec.free_form && whole.starts_with("{{") && whole.ends_with("}}") {
+                args.whole = Some(var(value)?);
+            } else {
+                line_arguments(spec, line, value, &mut args, places)?;
+            }
+        }
+        // A number or a word that YAML reads as something else: a command like `command: true`.
+        Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::BigInt(_) if spec.free_form => {
+            let given = value.value()?;
+            args.free_form = Some(Var {
+                value: text(&given.to_text()),
+                place: value.place.clone(),
+            });
+        }
+        _ => {
+            return Err(Fault::new(format!(
+                "arguments of `{}` are a mapping or a line; this is {}",
+                spec.name,
+                value.describe()
+            ))
+            .at(&value.place));
+        }
+    }
+    if spec.free_form
+        && let Some(raw) = args.map.shift_remove("_raw_params")
+    {
+        args.free_form.get_or_insert(raw);
+    }
+    let _at = place;
+    Ok(args)
+}
+
+fn insert(
+    args: &mut Args,
+    entries: &[(Node, Node)],
+    places: &mut HashMap<String, Place>,
+) -> Result<(), Fault> {
+    for (key, value) in entries {
+        let name = setting::name(key)?;
+        places.insert(name.clone(), key.place.clone());
+        if name == "apply" {
+            args.apply = Some(value.clone());
+        } else {
+            args.map.insert(name, var(value)?);
+        }
+    }
+    Ok(())
+}
+
+fn line_arguments(
+    spec: &Spec,
+    line: &str,
+    node: &Node,
+    args: &mut Args,
+    places: &mut HashMap<String, Place>,
+) -> Result<(), Fault> {
+    let found = kv::split(line, spec.free_form).map_err(|what| {
+        Fault::new(format!(
+            "the line of `{}` can't be split: {what}",
+            spec.name
+        ))
+        .at(&node.place)
+        .hint("Write the arguments as a mapping below the module, or quote the whole line.")
+    })?;
+    for (name, value) in found.options {
+        places.insert(name.clone(), node.place.clone());
+        args.map.insert(
+            name,
+            Var {
+                value: text(&value),
+                place: node.place.clone(),
+            },
+        );
+    }
+    if let Some(free) = found.free {
+        if !spec.free_form {
+            let hint = match spec.args.first() {
+                Some(first) => format!(
+                    "Write `{}: {}={free}` or a mapping below the module.",
+                    spec.name, first.name
+                ),
+                None => format!("`{}` takes no arguments.", spec.name),
+            };
+            return Err(
+                Fault::new(format!("`{free}` is not an argument of `{}`", spec.name))
+                    .at(&node.place)
+                    .hint(hint),
+            );
+        }
+        args.free_form = Some(Var {
+            value: text(&free),
+            place: node.place.clone(),
+        });
+    }
+    Ok(())
+}
+
+/// Checks arguments as far as they are known without templates.
+fn check(
+    spec: &'static Spec,
+    args: &Args,
+    places: &HashMap<String, Place>,
+    whole: &Place,
+) -> Result<(), Fault> {
+    if args.whole.is_some() {
+        return Ok(());
+    }
+    let mut map: Map<String, serde_json::Value> = args
+        .map
+        .iter()
+        .map(|(name, var)| (name.clone(), var.value.to_json()))
+        .collect();
+    if let Some(free) = &args.free_form {
+        map.insert("_raw_params".to_owned(), free.value.to_json());
+    }
+    let place = |name: &str| places.get(name).unwrap_or(whole).clone();
+    modules::check(spec, &map, &place, whole)
+}
+
