@@ -13,7 +13,6 @@ use crate::content::playbook::{Block, Item, Keyword, Layers, Play, Role, Task};
 use crate::content::value::Value;
 use crate::journal::Event;
 use futures::future::BoxFuture;
-use serde_json::Value as Json;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::Semaphore;
@@ -539,7 +538,7 @@ impl Batch {
         recap.count(host, |counts| {
             if done.is_skipped() {
                 counts.skipped += 1;
-            } else if !includes || done.result.get("include").is_some_and(Json::is_string) {
+            } else if !includes {
                 counts.ok += 1;
                 counts.changed += u32::from(done.is_changed());
             }

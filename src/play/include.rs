@@ -114,7 +114,12 @@ impl Batch {
                 .cloned()
                 .collect();
             match self.load(task, &include) {
-                Ok(items) => self.items(&items, &members, section).await?,
+                Ok(items) => {
+                    for host in &members {
+                        self.run.recap.count(host, |counts| counts.ok += 1);
+                    }
+                    self.items(&items, &members, section).await?;
+                }
                 Err(faults) => self.include_failed(task, &faults, &members, section),
             }
         }
