@@ -8,5 +8,6 @@ pub mod place;
 pub mod playbook;
 pub mod template;
 pub mod value;
+mod value_interim;
 pub mod vars;
 pub mod yaml;

@@ -1,1 +1,3 @@
 //! To come.
+mod interim;
+pub use interim::*;
