@@ -75,7 +75,9 @@ async fn judge_removal(work: &Work, view: &View, seen: &Seen) -> Result<Option<F
             .hint("nothing was removed; look whether it needs replacing at all"),
         ));
     }
-    if let Err(why) = quorum::may_remove(view.voters(), dead) {
+    if !seen.member.learner
+        && let Err(why) = quorum::may_remove(view.voters(), dead)
+    {
         return Ok(Some(Failure::new(format!(
             "{} can't be removed now: {why}",
             seen.member.label()

@@ -147,7 +147,7 @@ async fn attempt(
     };
     let ground = gather::connect(site, options, run).await?;
     let mark = serde_json::to_string(&holder).unwrap_or_default();
-    let lease = lock_there(site, options, &ground.etcd, &mark).await?;
+    let lease = lock_there(site, options, run.id(), &ground.etcd, &mark).await?;
     let result = locked(site, options, run, stop, ground, (lease, mark)).await;
     result.map_err(|why| match (stop.is_cancelled(), why) {
         (true, Stop::Refused(why)) => {
@@ -262,15 +262,17 @@ fn lock_here(site: &Site, run: &Run, holder: &Holder) -> Result<Lock, Stop> {
 async fn lock_there(
     site: &Site,
     options: &Options,
+    me: &str,
     etcd: &Arc<Etcd>,
     mark: &str,
 ) -> Result<Option<Leased>, Stop> {
     if options.plan_only || etcd.members().await.is_err() {
         return Ok(None);
     }
-    // A run that was recorded here and whose process is gone left it behind.
+    // Left behind by this run before it was resumed, or by another that was recorded here and whose process is gone.
     let dead = |held: &str| {
-        serde_json::from_str::<Holder>(held).is_ok_and(|h| is_dead(&site.runs, &h.run))
+        serde_json::from_str::<Holder>(held)
+            .is_ok_and(|h| h.run == me || is_dead(&site.runs, &h.run))
     };
     match Leased::take(Arc::clone(etcd), mark.to_owned(), dead).await {
         Ok(lease) => Ok(Some(lease)),

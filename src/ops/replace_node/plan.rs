@@ -84,6 +84,7 @@ pub fn plan(facts: &Facts, wishes: Wishes) -> Result<Plan, Failure> {
     machine_gates(facts, wishes, old, new)?;
     if let Certificates::Missing(why) = &facts.certificates
         && new.is_none_or(|m| m.learner)
+        && !matches!(facts.machine, Machine::NewKey { .. })
     {
         return Err(why.clone());
     }
@@ -220,7 +221,18 @@ fn who_is_who(facts: &Facts) -> (Option<&Member>, Option<&Member>) {
             e.home == facts.home.host && e.old.as_deref() != Some(format!("{:x}", m.id).as_str())
         })
     };
+    // A learner that has started and whose data are gone can't start again under its id: it has to go like a dead voter.
+    let lost_its_data = |m: &Member| {
+        m.started()
+            && match facts.machine {
+                Machine::Reachable { running, data } => {
+                    !running && !matches!(data, Data::Of(identity) if identity.member == m.id)
+                }
+                Machine::Unreachable(_) | Machine::NewKey { .. } => false,
+            }
+    };
     match at_home {
+        Some(m) if m.learner && lost_its_data(m) => (Some(m), None),
         Some(m) if m.learner => (None, Some(m)),
         // What an interrupted run added and promoted is the new one, as long as it is well.
         Some(m) if replaced_before(m) && facts.view.by_id(m.id).is_some_and(Seen::healthy) => {
@@ -432,6 +444,7 @@ fn lay_out(
             continue;
         }
         let change = match action {
+            Remove if old.is_some_and(|m| m.learner) => Some(Change::RemoveLearner),
             Remove if old_healthy => Some(Change::RemoveHealthy),
             Remove => Some(Change::RemoveDead),
             AddLearner => Some(Change::AddLearner),
@@ -484,7 +497,12 @@ fn notes(facts: &Facts, branch: Branch, old: Option<&Member>, new: Option<&Membe
                 "the member of {node} ({:x}) is dead: {reason}",
                 seen.member.id
             ),
-            _ => format!("the member of {node} ({:x}) never started", seen.member.id),
+            Health::Learning => {
+                format!("the learner of {node} ({:x}) is in the way", seen.member.id)
+            }
+            Health::Unstarted => {
+                format!("the member of {node} ({:x}) never started", seen.member.id)
+            }
         }),
         (None, Some(m)) => notes.push(format!(
             "an interrupted run has added the new member already ({:x}); this goes on from there",
@@ -520,6 +538,11 @@ fn notes(facts: &Facts, branch: Branch, old: Option<&Member>, new: Option<&Membe
             notes.push("old data on the machine are moved aside, not deleted".to_owned());
         }
         _ => {}
+    }
+    if let (Certificates::Missing(why), Machine::NewKey { .. }) =
+        (&facts.certificates, &facts.machine)
+    {
+        notes.push(format!("{}, unless they are on the machine", why.message));
     }
     if let Certificates::Backup(set) = &facts.certificates {
         notes.push(format!("its certificates come from the backup {set}"));

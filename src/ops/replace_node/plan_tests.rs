@@ -320,6 +320,16 @@ fn interrupted_runs_go_on_where_they_stopped() {
 }
 
 #[test]
+fn a_learner_whose_disk_was_lost_again_is_removed_first() {
+    let mut facts = facts(&[well(), well(), dead()]);
+    facts.view.members[2].member.learner = true;
+    let plan = plan(&facts, Wishes::default()).expect("a plan");
+    assert_eq!(actions(&plan)[..4], [Fence, Prepare, Certify, Remove]);
+    assert_eq!(plan.steps.iter().map(|s| s.after.voters).min(), Some(2));
+    assert_eq!(plan.steps.last().map(|s| s.after.voters), Some(3));
+}
+
+#[test]
 fn a_member_that_came_back_is_not_taken_for_the_new_one() {
     let mut facts = facts(&[well(), well(), well()]);
     facts.earlier = Some(Intent {
