@@ -263,4 +263,3 @@ fn check(
     let place = |name: &str| places.get(name).unwrap_or(whole).clone();
     modules::check(spec, &map, &place, whole)
 }
-

@@ -13,7 +13,13 @@ use std::sync::Arc;
 
 impl Pass<'_> {
     /// The tasks of a file in the place of the import.
-    pub(super) fn import_tasks(&mut self, node: &Node, draft: Draft, args: &Args, cx: &Cx) -> Vec<Item> {
+    pub(super) fn import_tasks(
+        &mut self,
+        node: &Node,
+        draft: Draft,
+        args: &Args,
+        cx: &Cx,
+    ) -> Vec<Item> {
         let Some(target) = args
             .free_form
             .as_ref()
@@ -89,7 +95,13 @@ impl Pass<'_> {
         self.items(&node, &Cx::of_file(&frame, path, handlers))
     }
 
-    pub(super) fn import_role(&mut self, node: &Node, draft: Draft, args: &Args, cx: &Cx) -> Vec<Item> {
+    pub(super) fn import_role(
+        &mut self,
+        node: &Node,
+        draft: Draft,
+        args: &Args,
+        cx: &Cx,
+    ) -> Vec<Item> {
         if self.loops_at_import(&draft, "import_role", "include_role") {
             return Vec::new();
         }
@@ -201,4 +213,3 @@ fn also_listen(item: Item, listen: &[Var]) -> Item {
         other => other,
     }
 }
-

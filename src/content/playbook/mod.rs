@@ -17,9 +17,9 @@ mod task;
 mod tests;
 mod tree;
 
+pub use import::{find_tasks, missing_file};
 pub use load::{Loader, Playbook, RoleCall, Settings};
 pub use modules::is_action;
-pub use import::{find_tasks, missing_file};
 pub use tree::{
     Args, Block, Frame, Item, Keyword, Keywords, Layers, LoadedRole, Loop, Play, Role, Task,
 };

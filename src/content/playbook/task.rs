@@ -419,7 +419,6 @@ impl Pass<'_> {
         }
         Some(found)
     }
-
 }
 
 impl Draft {
