@@ -2,12 +2,10 @@
 //! Reads files that it was given, never the network, the environment or the terminal.
 
 pub mod inventory;
-mod key;
 pub mod nearest;
 pub mod place;
 pub mod playbook;
 pub mod template;
 pub mod value;
-mod value_interim;
 pub mod vars;
 pub mod yaml;
