@@ -64,7 +64,7 @@ pub enum LinkError {
     UnknownHostKey {
         host: String,
         name: String,
-        algorithm: String,
+        algorithm: Box<str>,
         fingerprint: String,
         files: Vec<PathBuf>,
     },
@@ -73,7 +73,7 @@ pub enum LinkError {
         host: String,
         name: String,
         expected: Vec<KnownAs>,
-        algorithm: String,
+        algorithm: Box<str>,
         fingerprint: String,
     },
     #[error("{host}: the host key of {name} is revoked: {fingerprint} ({}:{line})", .file.display())]
@@ -105,7 +105,7 @@ pub enum LinkError {
         user: String,
         tried: Vec<String>,
         offered: Vec<String>,
-        notes: Vec<String>,
+        notes: Box<[String]>,
     },
     /// A bastion on the way failed.
     #[error("{host}: bastion {via}: {source}")]

@@ -145,7 +145,7 @@ impl Inspector {
                 host,
                 name,
                 expected,
-                algorithm,
+                algorithm: algorithm.into(),
                 fingerprint,
             }),
             Finding::Unknown if self.accepts_unknown(&algorithm, &fingerprint) => {
@@ -157,7 +157,7 @@ impl Inspector {
             Finding::Unknown => Err(LinkError::UnknownHostKey {
                 host,
                 name,
-                algorithm,
+                algorithm: algorithm.into(),
                 fingerprint,
                 files: self
                     .rules

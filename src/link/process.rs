@@ -173,14 +173,14 @@ pub(super) fn ssh_error(host: &str, program: &Program, said: &str) -> LinkError 
             host: name,
             name: address,
             expected: Vec::new(),
-            algorithm: "key".to_owned(),
+            algorithm: "key".into(),
             fingerprint: fingerprint.to_owned(),
         }
     } else if has("Host key verification failed") {
         LinkError::UnknownHostKey {
             host: name,
             name: address,
-            algorithm: "key".to_owned(),
+            algorithm: "key".into(),
             fingerprint: fingerprint.to_owned(),
             files: Vec::new(),
         }
@@ -190,7 +190,7 @@ pub(super) fn ssh_error(host: &str, program: &Program, said: &str) -> LinkError 
             user: program.user.clone(),
             tried: vec![format!("the ssh program ({reason})")],
             offered: Vec::new(),
-            notes: Vec::new(),
+            notes: Box::default(),
         }
     } else if has("Connection refused") {
         LinkError::Refused {

@@ -577,8 +577,11 @@ fn jump_list(text: &str) -> Vec<String> {
         .collect()
 }
 
+/// Options that a bastion's own text sets.
+type Set = Vec<(&'static str, String)>;
+
 /// `[user@]host[:port]` or `ssh://[user@]host[:port]`, with IPv6 addresses in brackets.
-fn parse_jump(text: &str) -> Result<(String, Vec<(&'static str, String)>), Fault> {
+fn parse_jump(text: &str) -> Result<(String, Set), Fault> {
     let rest = text
         .strip_prefix("ssh://")
         .unwrap_or(text)

@@ -266,7 +266,9 @@ async fn raw_commands() {
         (3, &b"in"[..], &b"err\n"[..])
     );
     assert_eq!(link.exec("kill -9 $$", None).await.unwrap().rc, 137);
-    let big: Vec<u8> = (0..50_000_000u32).map(|i| (i * 31 >> 5) as u8).collect();
+    let big: Vec<u8> = (0..50_000_000u32)
+        .map(|i| (i.wrapping_mul(31) >> 5) as u8)
+        .collect();
     let output = link.exec("cat", Some(&big)).await.unwrap();
     assert!(
         output.stdout == big,
@@ -310,7 +312,9 @@ async fn tunnels_carry_data_and_one_that_nobody_reads_stops_nothing() {
     let unread = link.tunnel("127.0.0.1", flood).await.unwrap();
     let tunnel = link.tunnel("127.0.0.1", echo).await.unwrap();
     let (mut read, mut write) = tokio::io::split(tunnel);
-    let sent: Vec<u8> = (0..3_000_000u32).map(|i| (i * 13 >> 4) as u8).collect();
+    let sent: Vec<u8> = (0..3_000_000u32)
+        .map(|i| (i.wrapping_mul(13) >> 4) as u8)
+        .collect();
     let mut got = vec![0; sent.len()];
     let (wrote, received) = tokio::join!(write.write_all(&sent), read.read_exact(&mut got));
     wrote.unwrap();

@@ -36,7 +36,7 @@ async fn agent() -> Agent {
     )
 }
 
-fn task(module: &str, args: serde_json::Value) -> Task {
+fn task(module: &str, args: &serde_json::Value) -> Task {
     Task {
         module: module.to_owned(),
         args: args.as_object().unwrap().clone(),
@@ -45,7 +45,7 @@ fn task(module: &str, args: serde_json::Value) -> Task {
 }
 
 fn shell(line: &str) -> Task {
-    task("shell", json!({ "_raw_params": line }))
+    task("shell", &json!({ "_raw_params": line }))
 }
 
 #[tokio::test]
@@ -102,57 +102,210 @@ async fn an_agent_that_ends_loses_its_tasks() {
     );
 }
 
-/// A task that writes `content` to `dest` on the host.
-fn copy(dest: &Path, content: &[u8]) -> Task {
-    let mut copy = task("copy", json!({ "dest": dest, "mode": "0600" }));
-    let sha1 = sha1::Digest::finalize(sha1::Digest::chain_update(
-        <sha1::Sha1 as sha1::Digest>::new(),
-        content,
-    ));
+/// The other side of a stream, which says what a test wants it to.
+struct FakeHost(std::os::unix::net::UnixStream);
+
+impl FakeHost {
+    fn next(&mut self) -> Frame {
+        host::wire::read_frame(&mut self.0)
+            .unwrap()
+            .expect("the controller ended the stream")
+    }
+
+    fn say(&mut self, frame: &Frame) {
+        host::wire::write_frame(&mut self.0, frame).unwrap();
+    }
+
+    /// The id of the next task; credit for the one before may still come.
+    fn task(&mut self) -> u64 {
+        loop {
+            match self.next() {
+                Frame::Control(Control::Run { id, .. }) => return id,
+                Frame::Control(Control::More { .. }) => {}
+                other => panic!("no task: {other:?}"),
+            }
+        }
+    }
+
+    fn done(&mut self, id: u64) {
+        self.say(&Frame::Control(Control::Done {
+            id,
+            outcome: Outcome::default(),
+        }));
+    }
+}
+
+/// An agent whose other side is `script`.
+async fn fake(script: impl FnOnce(FakeHost) + Send + 'static) -> Agent {
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    std::thread::spawn(move || {
+        let mut theirs = theirs;
+        std::io::Write::write_all(&mut theirs, MAGIC).unwrap();
+        assert!(host::wire::read_magic(&mut theirs).unwrap());
+        script(FakeHost(theirs));
+    });
+    ours.set_nonblocking(true).unwrap();
+    let (reader, writer) = tokio::net::UnixStream::from_std(ours).unwrap().into_split();
+    let hello = Hello {
+        version: String::new(),
+        pid: 1,
+        uid: 0,
+        user: String::new(),
+        machine: String::new(),
+    };
+    let (reader, writer, decoder) = (Box::new(reader), Box::new(writer), Decoder::new());
+    Agent::start(
+        "node1",
+        Streams {
+            reader,
+            writer,
+            decoder,
+            hello,
+            exit: Exit::default(),
+            keep: Box::new(()),
+        },
+    )
+}
+
+fn content() -> Vec<u8> {
+    (0..5_000_000u32)
+        .map(|i| (i.wrapping_mul(7) >> 3) as u8)
+        .collect()
+}
+
+fn with_blob(size: u64) -> Task {
+    let mut copy = task("copy", &json!({}));
     copy.blobs.push(BlobRef {
         name: "content".to_owned(),
-        sha1: sha1.iter().map(|b| format!("{b:02x}")).collect(),
-        size: content.len() as u64,
+        sha1: String::new(),
+        size,
     });
     copy
 }
 
+/// Asks for a blob and takes it on credit; what came instead, when it can't be had.
+fn ask_for_blob(host: &mut FakeHost, size: usize) -> Result<Vec<u8>, String> {
+    let id = host.task();
+    host.say(&Frame::Control(Control::Need {
+        id,
+        name: "content".to_owned(),
+    }));
+    let mut got = Vec::new();
+    let mut allowed = WINDOW as usize;
+    let result = loop {
+        if got.len() == size {
+            break Ok(got);
+        }
+        match host.next() {
+            Frame::Data(of, bytes) => {
+                assert_eq!(of, id);
+                got.extend_from_slice(&bytes);
+                assert!(got.len() <= allowed, "more was sent than was allowed");
+                if got.len() + MAX_DATA > allowed {
+                    allowed += 300_000;
+                    host.say(&Frame::Control(Control::More { id, bytes: 300_000 }));
+                }
+            }
+            Frame::Control(Control::Missing { message, .. }) => break Err(message),
+            other => panic!("{other:?}"),
+        }
+    };
+    host.done(id);
+    result
+}
+
 #[tokio::test]
-async fn content_travels_from_memory_and_from_files() {
-    let folder = tempfile::tempdir().unwrap();
-    let agent = agent().await;
-    let content: Vec<u8> = (0..5_000_000u32).map(|i| (i * 7 >> 3) as u8).collect();
-    let source = folder.path().join("source");
-    std::fs::write(&source, &content).unwrap();
-    for (name, blob) in [
-        ("memory", Blob::Bytes(content.clone().into())),
-        ("file", Blob::File(source.clone())),
+async fn content_travels_from_memory_and_from_files_within_its_credit() {
+    let content = content();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &content).unwrap();
+    for blob in [
+        Blob::Bytes(content.clone().into()),
+        Blob::File(file.path().to_owned()),
     ] {
-        let dest = folder.path().join(name);
+        let expected = content.clone();
+        let agent = fake(move |mut host| {
+            assert!(
+                ask_for_blob(&mut host, expected.len()).unwrap() == expected,
+                "it arrived differently"
+            );
+            // A second task, so that a panic above is seen.
+            let id = host.task();
+            host.done(id);
+        })
+        .await;
         let blobs = IndexMap::from([("content".to_owned(), blob)]);
-        let outcome = agent
-            .run(copy(&dest, &content), Arc::new(blobs))
+        agent
+            .run(with_blob(content.len() as u64), Arc::new(blobs))
             .await
             .unwrap();
-        assert!(!outcome.failed, "{name}: {outcome:?}");
-        assert!(
-            std::fs::read(&dest).unwrap() == content,
-            "{name} arrived differently"
-        );
+        agent.run(shell("true"), Arc::new(())).await.unwrap();
     }
-    std::fs::write(&source, "shorter").unwrap();
-    let blobs = IndexMap::from([("content".to_owned(), Blob::File(source))]);
-    let dest = folder.path().join("never");
-    let outcome = agent
-        .run(copy(&dest, &content), Arc::new(blobs))
+}
+
+#[tokio::test]
+async fn content_that_cannot_be_had_is_told_to_the_host() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "shorter").unwrap();
+    for (blob, part) in [
+        (
+            Some(Blob::File(file.path().to_owned())),
+            "has 7 bytes and had 9",
+        ),
+        (Some(Blob::File("/nonexistent".into())), "No such file"),
+        (Some(Blob::Bytes(Arc::from(&b"other"[..]))), "size"),
+        (None, "no content named content"),
+    ] {
+        let agent = fake(move |mut host| {
+            let message = ask_for_blob(&mut host, 9).unwrap_err();
+            assert!(message.contains(part), "{message}");
+            let id = host.task();
+            host.done(id);
+        })
+        .await;
+        let blobs: IndexMap<_, _> = blob
+            .map(|blob| ("content".to_owned(), blob))
+            .into_iter()
+            .collect();
+        agent.run(with_blob(9), Arc::new(blobs)).await.unwrap();
+        agent.run(shell("true"), Arc::new(())).await.unwrap();
+    }
+}
+
+/// Sends `bytes` on credit, as an agent does that fetches.
+fn send(host: &mut FakeHost, bytes: &[u8]) {
+    let id = host.task();
+    let mut allowed = WINDOW as usize;
+    for part in bytes.chunks(MAX_DATA) {
+        while allowed < part.len() {
+            match host.next() {
+                Frame::Control(Control::More { bytes, .. }) => allowed += bytes as usize,
+                other => panic!("{other:?}"),
+            }
+        }
+        allowed -= part.len();
+        host.say(&Frame::Data(id, part.to_vec()));
+    }
+    host.done(id);
+}
+
+#[tokio::test]
+async fn what_is_fetched_comes_whole_and_before_the_end() {
+    let sent = content();
+    let agent = fake(move |mut host| {
+        send(&mut host, &sent);
+        // Nobody takes these; the credit comes all the same.
+        send(&mut host, &sent);
+        while host::wire::read_frame(&mut host.0).is_ok_and(|frame| frame.is_some()) {}
+    })
+    .await;
+    let mut got = Vec::new();
+    agent
+        .fetch(task("fetch", &json!({})), &mut got)
         .await
         .unwrap();
-    assert!(outcome.failed && !dest.exists(), "{outcome:?}");
-    let outcome = agent
-        .run(copy(&dest, &content), Arc::new(()))
-        .await
-        .unwrap();
-    assert!(outcome.failed, "content that nobody has was taken");
+    assert!(got == content());
+    agent.run(shell("true"), Arc::new(())).await.unwrap();
 }
 
 #[test]

@@ -233,7 +233,7 @@ fn several_writers_lose_nothing() {
                     new_key().public_key(),
                     i % 2 == 0,
                 )
-                .unwrap()
+                .unwrap();
             });
         }
     });

@@ -76,7 +76,7 @@ pub(super) async fn log_in(
         user: hop.user.clone(),
         tried: log_in.tried,
         offered,
-        notes: log_in.notes,
+        notes: log_in.notes.into(),
     })
 }
 

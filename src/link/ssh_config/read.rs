@@ -70,7 +70,7 @@ impl Reader<'_> {
         match keyword.as_str() {
             "host" => {
                 *active =
-                    pattern::list_matches(args.iter().map(String::as_str), self.query.original)
+                    pattern::list_matches(args.iter().map(String::as_str), self.query.original);
             }
             "match" => *active = self.matches(&args)?,
             _ if !*active => {}
