@@ -1,130 +1,16 @@
 //! Playbook cases against what ansible-core did with them; see playbooks/README.md.
 
-use futures::future::BoxFuture;
+mod harness;
+
+use harness::{Here, Kept};
 use kopsrun::content::inventory::Inventory;
 use kopsrun::content::value::Value;
 use kopsrun::journal::{Event, Sink, Status};
-use kopsrun::play::{Blob, Blobs, Connect, Exec, Lost, Request, Source, Whereabouts};
+use kopsrun::play::{Request, Source};
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
-/// Every host is this machine, except `down`.
-struct Here;
-
-fn lost(name: &str) -> Lost {
-    Lost {
-        message: format!("{name} doesn't answer"),
-        hints: Vec::new(),
-        reachable: false,
-    }
-}
-
-async fn run_here(
-    at: &Whereabouts,
-    task: host::Task,
-    blobs: Blobs,
-) -> Result<(host::Outcome, Vec<u8>), Lost> {
-    if at.name == "down" {
-        return Err(lost(&at.name));
-    }
-    let ran = tokio::task::spawn_blocking(move || {
-        let mut context = host::Context::local(task.check, task.diff);
-        for (name, blob) in blobs {
-            let content = match blob {
-                Blob::Bytes(bytes) => bytes.to_vec(),
-                Blob::File(path) => std::fs::read(path).expect("the file was hashed before"),
-            };
-            context.add_blob(&name, content);
-        }
-        let mut outcome = host::modules::run(&task, &context);
-        outcome.add_lines();
-        (outcome, context.sent())
-    });
-    Ok(ran.await.expect("modules don't panic"))
-}
-
-impl Connect for Here {
-    fn run<'a>(
-        &'a self,
-        at: &'a Whereabouts,
-        task: host::Task,
-        blobs: Blobs,
-    ) -> BoxFuture<'a, Result<host::Outcome, Lost>> {
-        Box::pin(async move { run_here(at, task, blobs).await.map(|(outcome, _)| outcome) })
-    }
-
-    fn fetch<'a>(
-        &'a self,
-        at: &'a Whereabouts,
-        task: host::Task,
-        into: PathBuf,
-    ) -> BoxFuture<'a, Result<host::Outcome, Lost>> {
-        Box::pin(async move {
-            let (outcome, sent) = run_here(at, task, Blobs::new()).await?;
-            std::fs::write(into, sent).expect("the directory was made");
-            Ok(outcome)
-        })
-    }
-
-    fn exec<'a>(
-        &'a self,
-        at: &'a Whereabouts,
-        command: String,
-        _stdin: Option<Vec<u8>>,
-    ) -> BoxFuture<'a, Result<Exec, Lost>> {
-        Box::pin(async move {
-            if at.name == "down" {
-                return Err(lost(&at.name));
-            }
-            let output = std::process::Command::new("/bin/sh")
-                .args(["-c", &command])
-                .output()
-                .expect("a shell");
-            Ok(Exec {
-                rc: output.status.code().unwrap_or(-1),
-                stdout: output.stdout,
-                stderr: output.stderr,
-            })
-        })
-    }
-
-    fn reach<'a>(
-        &'a self,
-        at: &'a Whereabouts,
-        _within: Option<Duration>,
-    ) -> BoxFuture<'a, Result<(), Lost>> {
-        Box::pin(async move {
-            if at.name == "down" {
-                Err(lost(&at.name))
-            } else {
-                Ok(())
-            }
-        })
-    }
-
-    fn reset<'a>(&'a self, _at: &'a Whereabouts) -> BoxFuture<'a, ()> {
-        Box::pin(async {})
-    }
-}
-
-/// Keeps all events.
-#[derive(Default)]
-struct Kept(Mutex<Vec<Event>>);
-
-impl Sink for Kept {
-    fn emit(&self, event: Event) {
-        self.0.lock().expect("nobody panicked").push(event);
-    }
-
-    fn emit_synced(&self, event: Event) -> io::Result<()> {
-        self.emit(event);
-        Ok(())
-    }
-}
+use std::sync::Arc;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/playbooks")
@@ -166,11 +52,11 @@ fn request(playbook: &Path) -> Request {
 async fn events_of(request: &Request) -> (Vec<Event>, u8) {
     let kept = Arc::new(Kept::default());
     let sink: Arc<dyn Sink> = kept.clone();
-    let code = match kopsrun::play::run(request, Arc::new(Here), sink).await {
+    let code = match kopsrun::play::run(request, Arc::new(Here::default()), sink).await {
         Ok(summary) => summary.exit_code,
         Err(error) => panic!("{error}: {:?}", error.faults()),
     };
-    let events = kept.0.lock().expect("nobody panicked").clone();
+    let events = kept.events();
     (events, code)
 }
 

@@ -559,11 +559,11 @@ fn merge(
 mod tests {
     use super::*;
 
-    fn cut(hosts: usize, serial: Option<Value>) -> Vec<usize> {
+    fn cut(hosts: usize, serial: Option<&Value>) -> Vec<usize> {
         let hosts: Vec<HostName> = (0..hosts)
             .map(|n| HostName::from(format!("h{n}")))
             .collect();
-        let batches = batches(&hosts, serial.as_ref()).expect("sizes");
+        let batches = batches(&hosts, serial).expect("sizes");
         assert_eq!(batches.concat(), hosts);
         batches.iter().map(Vec::len).collect()
     }
@@ -571,15 +571,15 @@ mod tests {
     // Sizes as ansible-playbook 2.18.19 cuts them.
     #[test]
     fn serial_cuts_hosts_into_batches() {
-        let list = |items: &[Value]| Some(Value::list(items.to_vec()));
+        let list = |items: &[Value]| Value::list(items.to_vec());
         assert_eq!(cut(5, None), [5]);
-        assert_eq!(cut(5, Some(Value::Int(2))), [2, 2, 1]);
-        assert_eq!(cut(5, Some(Value::Int(0))), [5]);
-        assert_eq!(cut(5, Some(Value::from("20%"))), [1, 1, 1, 1, 1]);
-        assert_eq!(cut(10, Some(Value::from("25%"))), [2, 2, 2, 2, 2]);
-        assert_eq!(cut(3, Some(Value::from("10%"))), [1, 1, 1]);
+        assert_eq!(cut(5, Some(&Value::Int(2))), [2, 2, 1]);
+        assert_eq!(cut(5, Some(&Value::Int(0))), [5]);
+        assert_eq!(cut(5, Some(&Value::from("20%"))), [1, 1, 1, 1, 1]);
+        assert_eq!(cut(10, Some(&Value::from("25%"))), [2, 2, 2, 2, 2]);
+        assert_eq!(cut(3, Some(&Value::from("10%"))), [1, 1, 1]);
         assert_eq!(
-            cut(6, list(&[Value::Int(1), Value::from("50%")])),
+            cut(6, Some(&list(&[Value::Int(1), Value::from("50%")]))),
             [1, 3, 2]
         );
     }
