@@ -110,27 +110,18 @@ pub async fn run(
     stop: &CancellationToken,
 ) -> io::Result<Ended> {
     for (index, step) in steps.iter().enumerate() {
-        if stop.is_cancelled() {
-            let why = Failure::new("stopped by the operator");
-            return unwind(
-                &steps[..index],
-                step.as_ref(),
-                why,
-                RunEnd::Interrupted,
-                sink,
-            )
-            .await;
-        }
-        if let Err(failure) = one(step.as_ref(), sink).await? {
-            return unwind(
-                &steps[..=index],
-                step.as_ref(),
-                failure,
-                RunEnd::Unwound,
-                sink,
-            )
-            .await;
-        }
+        let (begun, failure) = match stop.is_cancelled() {
+            true => (index, Failure::new("stopped by the operator")),
+            false => match one(step.as_ref(), sink).await? {
+                Ok(()) => continue,
+                Err(failure) => (index + 1, failure),
+            },
+        };
+        let unwound = match stop.is_cancelled() {
+            true => RunEnd::Interrupted,
+            false => RunEnd::Unwound,
+        };
+        return unwind(&steps[..begun], step.as_ref(), failure, unwound, sink).await;
     }
     Ok(Ended {
         end: RunEnd::Done,

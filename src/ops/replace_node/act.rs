@@ -186,6 +186,7 @@ pub(super) async fn catch_up(work: &Work) -> Result<(), Failure> {
         if matches!(check_level(work).await?, Check::Done(_)) {
             return Ok(());
         }
+        work.go_on()?;
         let result = behind(work).await;
         if let Ok(Some(lag)) = result {
             let first = *first.get_or_insert(lag);

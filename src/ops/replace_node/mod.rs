@@ -216,6 +216,7 @@ async fn locked(
         lock: tokio::sync::Mutex::new(lease),
         mark,
         verified: std::sync::RwLock::default(),
+        stop: stop.clone(),
     });
     let steps: Vec<Box<dyn Step>> = plan
         .steps

@@ -213,6 +213,7 @@ pub(super) async fn start(work: &Work) -> Result<(), Failure> {
         if begin.elapsed() > START {
             return Err(didnt_start(work).await);
         }
+        work.go_on()?;
         let waited = begin.elapsed().as_secs();
         if waited > said {
             said = waited;
