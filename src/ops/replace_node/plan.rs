@@ -133,24 +133,26 @@ fn cluster_gates(facts: &Facts) -> Result<(), Failure> {
 
 /// Why nothing can be done without a majority, and what can.
 pub(super) fn quorum_lost(view: &View) -> Failure {
-    let voters = view.voters();
-    let sick: Vec<String> = view
+    let (voters, quorum) = (view.voters(), view.voters().quorum());
+    // Without a majority none answers a linearizable read; those that say their status run and only lack the others.
+    let (running, down): (Vec<&Seen>, Vec<&Seen>) = view
         .members
         .iter()
-        .filter(|s| !s.member.learner && !s.healthy())
-        .map(describe)
-        .collect();
-    let quorum = voters.quorum();
+        .filter(|s| !s.member.learner)
+        .partition(|s| s.status.is_some());
+    let missing = quorum.saturating_sub(running.len()).max(1);
     let mut failure = Failure::new(format!(
-        "quorum is lost: {} of {} voters answer, {quorum} are needed; etcd accepts no change of members",
-        voters.healthy, voters.total
+        "quorum is lost: {} of {} voters run, {quorum} are needed; etcd accepts no change of members",
+        running.len(),
+        voters.total
     ));
-    failure = failure.hint(format!("not answering: {}", sick.join("; ")));
-    let missing = quorum.saturating_sub(voters.healthy).max(1);
+    for seen in down {
+        failure = failure.hint(format!("down: {}", describe(seen)));
+    }
     failure
         .hint(format!(
-            "bring back {missing} of them with their data: power the machine on, or `systemctl start etcd` there; \
-             as soon as {quorum} answer, run this command again"
+            "bring back {missing} of them with its data: power the machine on, or `systemctl start etcd` there; \
+             as soon as {quorum} run, run this command again"
         ))
         .hint(
             "all their disks are lost? then the cluster has to be restored from a snapshot \

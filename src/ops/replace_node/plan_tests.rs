@@ -116,10 +116,10 @@ fn a_dead_member_goes_first_and_comes_back_as_a_learner() {
 fn a_lost_quorum_is_refused_with_what_to_do() {
     let text = refusal(&facts(&[well(), dead(), dead()]), Wishes::default());
     assert!(
-        text.contains("quorum is lost: 1 of 3 voters answer, 2 are needed"),
+        text.contains("quorum is lost: 1 of 3 voters run, 2 are needed"),
         "{text}"
     );
-    assert!(text.contains("node2 (connection refused); node3"), "{text}");
+    assert!(text.contains("down: node2 (connection refused)"), "{text}");
     assert!(
         text.contains("bring back 1 of them") && text.contains("snapshot"),
         "{text}"

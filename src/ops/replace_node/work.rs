@@ -16,6 +16,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use tokio_util::sync::CancellationToken;
 
 /// How a healthy member is set up; the new one becomes the same.
 #[derive(Debug, Clone)]
@@ -83,6 +84,8 @@ pub(super) struct Work {
     /// What this run wrote into the cluster before it changed anything.
     pub(super) mark: String,
     pub(super) verified: RwLock<Option<String>>,
+    /// Cancelled by Ctrl-C. Looked at where a step only waits.
+    pub(super) stop: CancellationToken,
 }
 
 impl Work {
@@ -107,6 +110,14 @@ impl Work {
                 )
             }),
             None => Err(Failure::new("the lock of the cluster is not held")),
+        }
+    }
+
+    /// An error once the operator has stopped the run; for loops that change nothing while they wait.
+    pub(super) fn go_on(&self) -> Result<(), Failure> {
+        match self.stop.is_cancelled() {
+            true => Err(Failure::new("stopped by the operator")),
+            false => Ok(()),
         }
     }
 
@@ -198,6 +209,8 @@ impl Work {
         request.limit = Some(host.to_owned());
         request.tags = vec![part.to_owned()];
         request.extra_vars = vars;
+        // A part is short and ends whole; undoing runs parts too, after the operator has stopped the run.
+        request.cancel = CancellationToken::new();
         let watch = Arc::new(Watch {
             run: Arc::clone(&self.run),
             failed: Mutex::default(),
