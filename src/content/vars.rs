@@ -9,7 +9,7 @@
 use super::inventory::{Var, Vars};
 use super::place::Place;
 use super::playbook::{Frame, Layers, Role};
-use super::template::Scope;
+use super::template::{Scope, Templar, TemplateSettings};
 use super::value::{Key, Object, Value};
 use indexmap::IndexMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -131,6 +131,8 @@ pub struct HostScope {
     pub roles: Arc<[Arc<Role>]>,
     pub learned: Arc<Learned>,
     pub inventory: Arc<Vars>,
+    /// How `vars['name']` is rendered.
+    pub settings: Arc<TemplateSettings>,
 }
 
 /// A variable that was found.
@@ -142,7 +144,10 @@ enum Found {
 impl HostScope {
     fn find(&self, name: &str) -> Option<Found> {
         if name == "vars" {
-            return Some(Found::Known(Value::Object(Arc::new(AllVars(self.clone())))));
+            return Some(Found::Known(Value::Object(Arc::new(AllVars {
+                scope: self.clone(),
+                templar: Templar::new(Arc::new(self.clone()), Arc::clone(&self.settings)),
+            }))));
         }
         self.strong(name)
             .or_else(|| self.written(name))
@@ -284,7 +289,10 @@ impl Scope for HostScope {
 }
 
 /// `vars`: every variable under its name.
-struct AllVars(HostScope);
+struct AllVars {
+    scope: HostScope,
+    templar: Templar,
+}
 
 impl std::fmt::Debug for AllVars {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -298,15 +306,18 @@ impl Object for AllVars {
     }
 
     fn get(&self, key: &Value) -> Option<Value> {
-        match key {
-            Value::Str(name) => Scope::get(&self.0, &name.text),
-            _ => None,
-        }
+        let Value::Str(name) = key else { return None };
+        let raw = Scope::get(&self.scope, &name.text)?;
+        Some(
+            self.templar
+                .render(&raw)
+                .unwrap_or_else(|error| Value::undefined_because(&*name.text, error.message)),
+        )
     }
 
     fn keys(&self) -> Option<Vec<Value>> {
         Some(
-            self.0
+            self.scope
                 .names()
                 .iter()
                 .map(|name| Value::from(name.as_str()))

@@ -40,13 +40,7 @@ impl Attempt {
     pub(super) async fn run(self) -> HostDone {
         let templar = self.batch.templar(&self.view, &self.host);
         let started = Instant::now();
-        let mut host_done = HostDone {
-            host: self.host.clone(),
-            done: Done::ok(),
-            effects: Vec::new(),
-            ignored: false,
-            stays: false,
-        };
+        let mut host_done = HostDone::of(&self.host);
         match &self.task.looping {
             None => {
                 let done = self.once(&templar, &IndexMap::new()).await;
@@ -86,86 +80,58 @@ impl Attempt {
                 .with("results", Json::Array(Vec::new()));
             return self.judge(host_done, done, templar, None, started);
         }
-        let mut results = Vec::new();
-        let (mut changed, mut failed, mut skipped, mut unreachable) = (false, false, true, false);
-        let mut all_ignored = true;
-        let mut notify = Vec::new();
         let pause = looping
             .pause
             .as_ref()
             .and_then(|var| number(&render(templar, var).ok()?));
-        for (index, item) in items.iter().enumerate() {
+        let mut turns = Vec::new();
+        for index in 0..items.len() {
             if index > 0
                 && let Some(pause) = pause
             {
                 tokio::time::sleep(Duration::from_secs_f64(pause.max(0.0))).await;
             }
-            let locals = locals(looping, &items, index, templar);
-            let local = templar.with(locals.clone());
-            let started = Instant::now();
-            let mut done = self.once(&local, &locals).await;
-            done.result.insert(looping.var.to_string(), item.to_json());
-            done.result
-                .insert("ansible_loop_var".to_owned(), (&*looping.var).into());
-            if let Some(name) = &looping.index_var {
-                done.result.insert(name.to_string(), index.into());
-                done.result
-                    .insert("ansible_index_var".to_owned(), (&**name).into());
-            }
-            if let Some(extended) = locals.get("ansible_loop") {
-                done.result
-                    .insert("ansible_loop".to_owned(), extended.to_json());
-            }
-            let label = looping
-                .label
-                .as_ref()
-                .and_then(|label| render(&local, label).ok())
-                .unwrap_or_else(|| item.clone());
-            let mut one = HostDone {
-                host: self.host.clone(),
-                done: Done::ok(),
-                effects: Vec::new(),
-                ignored: false,
-                stays: false,
-            };
-            self.judge(&mut one, done, &local, Some(as_text(&label)), started);
-            changed |= one.done.is_changed();
-            failed |= one.done.is_failed();
-            skipped &= one.done.is_skipped();
-            all_ignored &= one.ignored || !one.done.is_failed();
-            host_done.effects.append(&mut one.effects);
-            notify.extend(one.done.notify);
-            results.push(Json::Object(one.done.result));
-            if one.done.unreachable {
-                unreachable = true;
-                host_done.done.fault = one.done.fault;
-                host_done.stays = one.stays;
+            let turn = self.turn(looping, templar, &items, index).await;
+            let lost = turn.done.unreachable;
+            turns.push(turn);
+            if lost {
                 break;
             }
         }
-        let message = if failed {
-            "One or more items failed"
-        } else if skipped {
-            "All items skipped"
-        } else {
-            "All items completed"
-        };
-        let mut done = Done::ok().with("results", Json::Array(results));
-        if skipped {
-            done = done.with("skipped", true);
+        collect(host_done, turns);
+    }
+
+    /// One turn of a loop.
+    async fn turn(
+        &self,
+        looping: &Loop,
+        templar: &Templar,
+        items: &[Value],
+        index: usize,
+    ) -> HostDone {
+        let item = &items[index];
+        let locals = locals(looping, items, index, templar);
+        let local = templar.with(locals.clone());
+        let started = Instant::now();
+        let mut done = self.once(&local, &locals).await;
+        let mut add = |name: &str, value: Json| done.result.insert(name.to_owned(), value);
+        add(&looping.var, item.to_json());
+        add("ansible_loop_var", (&*looping.var).into());
+        if let Some(name) = &looping.index_var {
+            add(name, index.into());
+            add("ansible_index_var", (&**name).into());
         }
-        if unreachable {
-            done = done.with("unreachable", true);
+        if let Some(extended) = locals.get("ansible_loop") {
+            add("ansible_loop", extended.to_json());
         }
-        if failed {
-            done = done.with("failed", true);
-        }
-        let fault = host_done.done.fault.take();
-        host_done.done = done.with("msg", message).with("changed", changed);
-        host_done.done.fault = fault;
-        host_done.done.unreachable = unreachable;
-        host_done.done.notify = if changed { notify } else { Vec::new() };
-        host_done.ignored = failed && all_ignored;
+        let label = looping
+            .label
+            .as_ref()
+            .and_then(|label| render(&local, label).ok())
+            .unwrap_or_else(|| item.clone());
+        let mut turn = HostDone::of(&self.host);
+        self.judge(&mut turn, done, &local, Some(as_text(&label)), started);
+        turn
     }
 
     /// Takes over a result, decides whether a failure matters, and tells it.
@@ -197,7 +163,9 @@ impl Attempt {
         done.no_log |= keep
             .flag(Keyword::NoLog)
             .map_or(true, |hidden| hidden == Some(true));
-        if done.is_changed() && !done.is_failed() || done.is_changed() && host_done.ignored {
+        // A loop notifies for all of its items when one of them changed something.
+        let may_notify = done.is_changed() || item.is_some() && !done.is_skipped();
+        if may_notify && !done.is_failed() && !done.unreachable {
             done.notify = self.notify(templar, &mut done.fault);
         }
         let to = self.effect_host(templar, &done);
@@ -472,6 +440,50 @@ impl Attempt {
             .map_err(|error| fault(error).at(at))?;
         Ok(found)
     }
+}
+
+/// The result of a loop from those of its turns.
+fn collect(host_done: &mut HostDone, turns: Vec<HostDone>) {
+    let any = |is: fn(&Done) -> bool| turns.iter().any(|turn| is(&turn.done));
+    let (changed, failed) = (any(Done::is_changed), any(Done::is_failed));
+    let unreachable = turns.iter().any(|turn| turn.done.unreachable);
+    let skipped = turns.iter().all(|turn| turn.done.is_skipped());
+    let message = if failed {
+        "One or more items failed"
+    } else if skipped {
+        "All items skipped"
+    } else {
+        "All items completed"
+    };
+    host_done.ignored = failed
+        && turns
+            .iter()
+            .all(|turn| turn.ignored || !turn.done.is_failed());
+    host_done.stays = turns.iter().any(|turn| turn.stays);
+    let (mut results, mut notify, mut fault) = (Vec::new(), Vec::new(), None);
+    for mut turn in turns {
+        host_done.effects.append(&mut turn.effects);
+        notify.append(&mut turn.done.notify);
+        fault = turn.done.fault.or(fault);
+        results.push(Json::Object(turn.done.result));
+    }
+    let mut done = Done::ok().with("results", Json::Array(results));
+    for (name, holds) in [
+        ("skipped", skipped),
+        ("unreachable", unreachable),
+        ("failed", failed),
+    ] {
+        if holds {
+            done = done.with(name, true);
+        }
+    }
+    done = done.with("msg", message).with("changed", changed);
+    done.fault = fault;
+    done.unreachable = unreachable;
+    if changed && !failed {
+        done.notify = notify;
+    }
+    host_done.done = done;
 }
 
 /// What a lookup or `loop` takes as a list.

@@ -193,3 +193,16 @@ pub(super) struct HostDone {
     /// Unreachable, but the task says that the host stays.
     pub stays: bool,
 }
+
+impl HostDone {
+    /// Nothing yet.
+    pub(super) fn of(host: &HostName) -> Self {
+        Self {
+            host: host.clone(),
+            done: Done::ok(),
+            effects: Vec::new(),
+            ignored: false,
+            stays: false,
+        }
+    }
+}

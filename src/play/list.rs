@@ -2,7 +2,7 @@
 
 use super::keep::{as_text, render};
 use super::request::{PlayError, Request, Source};
-use super::run::{extra_vars, loader};
+use super::start::{extra_vars, loader};
 use super::tags::{self, Tags};
 use super::view::fault;
 use crate::content::inventory::{Unknown, Var};
@@ -88,6 +88,7 @@ fn play_listing(
         roles: Arc::from([]),
         learned: Arc::new(Learned::default()),
         inventory: Arc::default(),
+        settings: Arc::default(),
     };
     let templar = Templar::new(Arc::new(scope), Arc::default());
     // What only hosts know stays as it is written.

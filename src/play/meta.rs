@@ -49,11 +49,21 @@ impl Batch {
         if chosen.is_empty() {
             return Ok(());
         }
-        match what.as_str() {
+        self.told(&what, task, &chosen).await
+    }
+
+    /// What `meta` says, for hosts whose conditions hold.
+    async fn told(
+        self: &Arc<Self>,
+        what: &str,
+        task: &Arc<Task>,
+        chosen: &[HostName],
+    ) -> Result<(), Stop> {
+        match what {
             "end_play" => return Err(Stop::Play),
             "end_batch" => return Err(Stop::Batch),
             "end_host" => {
-                for host in &chosen {
+                for host in chosen {
                     self.roster.set(host, Standing::Ended);
                     self.note(host, "ends here");
                 }
@@ -68,7 +78,7 @@ impl Batch {
                 ));
             }
             "clear_facts" => {
-                for host in &chosen {
+                for host in chosen {
                     self.run.store.learned(host).clear_facts();
                     if let Some(cache) = &self.run.cache
                         && let Err(error) = cache.clear(host)
@@ -88,7 +98,7 @@ impl Batch {
                 }
             }
             "reset_connection" => {
-                for host in &chosen {
+                for host in chosen {
                     self.reset(task, host).await?;
                 }
             }

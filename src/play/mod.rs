@@ -14,10 +14,12 @@ mod include;
 mod keep;
 mod list;
 mod meta;
+mod order;
 mod pool;
 mod report;
 mod request;
 mod run;
+mod start;
 mod store;
 mod tags;
 mod view;
@@ -36,5 +38,5 @@ pub async fn run(
     connect: Arc<dyn Connect>,
     sink: Arc<dyn Sink>,
 ) -> Result<Summary, PlayError> {
-    run::run(request, connect, sink).await
+    start::run(request, connect, sink).await
 }

@@ -4,26 +4,22 @@ use super::batch::{Batch, Section, percentage};
 use super::facts::Cache;
 use super::hands::Connect;
 use super::hosts::Recap;
-use super::keep::{as_text, boolean, number, render};
-use super::request::{Gathering, PlayError, Request, Source, Summary};
+use super::keep::{as_text, boolean, render};
+use super::order::{batches, order};
+use super::request::{Gathering, PlayError, Request};
 use super::store::{Store, lock};
 use super::tags::Tags;
-use super::view::fault;
 use crate::content::inventory::{HostName, Unknown, Var, Vars};
-use crate::content::place::{Fault, Place};
-use crate::content::playbook::{Args, Frame, Keyword, Keywords, Loader, Play, Settings, Task};
-use crate::content::template::{Templar, TemplateSettings};
+use crate::content::place::Fault;
+use crate::content::playbook::{Args, Frame, Keyword, Keywords, Loader, Play, Task};
+use crate::content::template::Templar;
 use crate::content::value::Value;
 use crate::content::vars::{HostScope, Learned};
 use crate::journal::{Event, Level, Sink};
-use indexmap::IndexMap;
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
-
-/// How many hosts work at the same time when nobody says.
-const FORKS: usize = 50;
 
 /// What all plays of a run share.
 pub(super) struct Run {
@@ -31,8 +27,8 @@ pub(super) struct Run {
     pub connect: Arc<dyn Connect>,
     pub sink: Arc<dyn Sink>,
     pub loader: Loader,
-    pub store: Store,
-    pub recap: Recap,
+    pub store: Arc<Store>,
+    pub recap: Arc<Recap>,
     pub extra: Arc<Vars>,
     /// Directory of the playbook.
     pub dir: PathBuf,
@@ -42,8 +38,8 @@ pub(super) struct Run {
     pub cache: Option<Cache>,
     pub warned: Mutex<HashSet<String>>,
     /// The task of `start_at` wasn't reached yet.
-    waiting: Mutex<bool>,
-    broken: Mutex<Option<Fault>>,
+    pub waiting: Mutex<bool>,
+    pub broken: Mutex<Option<Fault>>,
 }
 
 /// Why a list of tasks isn't run to its end.
@@ -56,45 +52,6 @@ pub(super) enum Stop {
     Cancelled,
     /// Something that ends the run.
     Fault(Fault),
-}
-
-/// The variables that `-e` gives.
-pub(super) fn extra_vars(request: &Request) -> Arc<Vars> {
-    let place = Place::file(Path::new("-e"));
-    let vars = request.extra_vars.iter().map(|(name, value)| {
-        let value = value.clone();
-        let place = place.clone();
-        (name.clone(), Var { value, place })
-    });
-    Arc::new(vars.collect())
-}
-
-/// Reads playbooks as the request says.
-pub(super) fn loader(request: &Request, extra: &Arc<Vars>) -> Loader {
-    let environment = Arc::clone(&request.environment);
-    Loader::new(Settings {
-        roles_path: request.roles_path.clone(),
-        extra_vars: Arc::clone(extra),
-        render: Arc::new(move |var, layers| {
-            let scope = HostScope {
-                magic: Vec::new(),
-                extra: Arc::new(Vars::new()),
-                frame: None,
-                play: None,
-                files: layers.clone(),
-                roles: Arc::from([]),
-                learned: Arc::new(Learned::default()),
-                inventory: Arc::new(Vars::new()),
-            };
-            let settings = TemplateSettings {
-                environment: Arc::clone(&environment),
-                ..TemplateSettings::default()
-            };
-            Templar::new(Arc::new(scope), Arc::new(settings))
-                .render(&var.value)
-                .map_err(|error| fault(error).at(&var.place))
-        }),
-    })
 }
 
 impl Run {
@@ -128,6 +85,7 @@ impl Run {
             roles: Arc::from([]),
             learned: Arc::new(Learned::default()),
             inventory: Arc::new(Vars::new()),
+            settings: Arc::default(),
         };
         Templar::new(
             Arc::new(scope),
@@ -323,7 +281,6 @@ fn gathering(play: &Play, args: Args) -> Task {
         place: place.clone(),
         name: Some(text("Gathering Facts")),
         module: Arc::from("setup"),
-        module_place: place.clone(),
         args,
         frame: Arc::new(Frame {
             keywords: Keywords {
@@ -350,237 +307,5 @@ fn gathering(play: &Play, args: Args) -> Task {
         listen: Vec::new(),
         apply: None,
         handler: false,
-    }
-}
-
-/// Sorts the hosts of a play as `order:` says.
-fn order(hosts: &mut [HostName], order: Option<&str>) {
-    match order {
-        Some("sorted") => hosts.sort(),
-        Some("reverse_sorted") => {
-            hosts.sort();
-            hosts.reverse();
-        }
-        Some("reverse_inventory") => hosts.reverse(),
-        Some("shuffle") => {
-            use rand::seq::SliceRandom;
-            hosts.shuffle(&mut rand::rng());
-        }
-        _ => {}
-    }
-}
-
-/// Cuts the hosts of a play into batches; the last size goes on to the end.
-fn batches(hosts: &[HostName], serial: Option<&Value>) -> Result<Vec<Vec<HostName>>, String> {
-    let sizes = match serial {
-        None | Some(Value::None) => return Ok(vec![hosts.to_vec()]),
-        Some(Value::List(items)) => items.read().map(|items| items.clone()).unwrap_or_default(),
-        Some(Value::Str(text)) if text.text.trim().is_empty() => return Ok(vec![hosts.to_vec()]),
-        Some(one) => vec![one.clone()],
-    };
-    let mut counts = Vec::new();
-    for size in &sizes {
-        counts.push(batch_size(size, hosts.len())?);
-    }
-    let mut rest = hosts;
-    let mut batches = Vec::new();
-    let mut counts = counts.into_iter().peekable();
-    let mut size = counts.next().unwrap_or(0);
-    while !rest.is_empty() {
-        if size == 0 {
-            batches.push(rest.to_vec());
-            break;
-        }
-        let (batch, left) = rest.split_at(size.min(rest.len()));
-        batches.push(batch.to_vec());
-        rest = left;
-        if let Some(next) = counts.next() {
-            size = next;
-        }
-    }
-    Ok(batches)
-}
-
-/// `20%` of the hosts, at least one; 0 means all that are left.
-fn batch_size(size: &Value, hosts: usize) -> Result<usize, String> {
-    let wrong = || format!("`{}` is not a size of a batch", as_text(size));
-    if let Value::Str(text) = size
-        && let Some(share) = text.text.trim().strip_suffix('%')
-    {
-        let share: f64 = share.trim().parse().map_err(|_| wrong())?;
-        return Ok(((share / 100.0 * hosts as f64) as usize).max(1));
-    }
-    let count = number(size).ok_or_else(wrong)?;
-    Ok(if count <= 0.0 { 0 } else { count as usize })
-}
-
-/// Reads everything, checks it, and runs it.
-pub(super) async fn run(
-    request: &Request,
-    connect: Arc<dyn Connect>,
-    sink: Arc<dyn Sink>,
-) -> Result<Summary, PlayError> {
-    let extra = extra_vars(request);
-    let mut read = Vec::new();
-    let mut faults = Vec::new();
-    match &request.source {
-        Source::Playbooks(paths) => {
-            for path in paths {
-                let loader = loader(request, &extra);
-                match loader.playbook(path) {
-                    Ok(playbook) => {
-                        read.push((loader, playbook.dir, playbook.plays, playbook.warnings));
-                    }
-                    Err(mut found) => faults.append(&mut found),
-                }
-            }
-        }
-        Source::Task {
-            pattern,
-            module,
-            args,
-        } => {
-            let loader = loader(request, &extra);
-            let plays =
-                super::adhoc::plays(&loader, pattern, module, args, &request.working_directory);
-            match plays {
-                Ok(plays) => {
-                    read.push((loader, request.working_directory.clone(), plays, Vec::new()));
-                }
-                Err(mut found) => faults.append(&mut found),
-            }
-            if let Err(fault) =
-                request
-                    .inventory
-                    .select(pattern, request.limit.as_deref(), Unknown::Fault)
-            {
-                faults.push(fault);
-            }
-        }
-    }
-    check_limit(request, &mut faults);
-    if !faults.is_empty() {
-        return Err(PlayError::Refused(faults));
-    }
-    let width = request.forks.filter(|forks| *forks > 0).unwrap_or(FORKS);
-    let mut summary = Summary::default();
-    let mut waiting = request.start_at.is_some();
-    for (loader, dir, plays, warnings) in read {
-        let inventory = request
-            .inventory
-            .with_playbook_dir(&dir)
-            .map_err(|fault| PlayError::Refused(vec![fault]))?;
-        let run = Arc::new(Run {
-            request: request.clone(),
-            connect: Arc::clone(&connect),
-            sink: Arc::clone(&sink),
-            loader,
-            store: Store::new(Arc::new(inventory)),
-            recap: Recap::default(),
-            extra: Arc::clone(&extra),
-            dir,
-            tags: Tags::new(&request.tags, &request.skip_tags),
-            forks: Arc::new(Semaphore::new(width)),
-            width,
-            cache: Cache::of(&request.facts),
-            warned: Mutex::default(),
-            waiting: Mutex::new(waiting),
-            broken: Mutex::default(),
-        });
-        for warning in warnings {
-            let at = warning
-                .place
-                .as_ref()
-                .map(|place| format!(" ({place})"))
-                .unwrap_or_default();
-            run.warn(&format!("{}{at}", warning.message));
-        }
-        run.load_facts();
-        let outcome = run.plays(&plays).await;
-        waiting = *lock(&run.waiting);
-        let order = run.store.inventory().hosts();
-        summary.exit_code = run.recap.exit_code();
-        merge(&mut summary.hosts, run.recap.table(&order));
-        let go_on = match outcome {
-            Ok(go_on) => go_on,
-            Err(error) => {
-                sink.emit(Event::Stats {
-                    hosts: summary.hosts,
-                });
-                return Err(error);
-            }
-        };
-        summary.interrupted = request.cancel.is_cancelled();
-        if !go_on || summary.exit_code != 0 || summary.interrupted {
-            break;
-        }
-    }
-    if waiting && !summary.interrupted {
-        return Err(PlayError::Stopped(
-            Fault::new(format!(
-                "no task is named `{}`",
-                request.start_at.as_deref().unwrap_or_default()
-            ))
-            .hint("`kopsrun play --list-tasks` shows the names of all tasks."),
-        ));
-    }
-    sink.emit(Event::Stats {
-        hosts: summary.hosts.clone(),
-    });
-    Ok(summary)
-}
-
-/// A limit that names nobody is a mistake of the person who typed it.
-fn check_limit(request: &Request, faults: &mut Vec<Fault>) {
-    if let Some(limit) = &request.limit
-        && let Err(fault) = request.inventory.select("all", Some(limit), Unknown::Fault)
-    {
-        faults.push(fault);
-    }
-}
-
-fn merge(
-    table: &mut IndexMap<String, crate::journal::Counts>,
-    more: IndexMap<String, crate::journal::Counts>,
-) {
-    for (host, counts) in more {
-        let all = table.entry(host).or_default();
-        all.ok += counts.ok;
-        all.changed += counts.changed;
-        all.unreachable += counts.unreachable;
-        all.failed += counts.failed;
-        all.skipped += counts.skipped;
-        all.rescued += counts.rescued;
-        all.ignored += counts.ignored;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn cut(hosts: usize, serial: Option<&Value>) -> Vec<usize> {
-        let hosts: Vec<HostName> = (0..hosts)
-            .map(|n| HostName::from(format!("h{n}")))
-            .collect();
-        let batches = batches(&hosts, serial).expect("sizes");
-        assert_eq!(batches.concat(), hosts);
-        batches.iter().map(Vec::len).collect()
-    }
-
-    // Sizes as ansible-playbook 2.18.19 cuts them.
-    #[test]
-    fn serial_cuts_hosts_into_batches() {
-        let list = |items: &[Value]| Value::list(items.to_vec());
-        assert_eq!(cut(5, None), [5]);
-        assert_eq!(cut(5, Some(&Value::Int(2))), [2, 2, 1]);
-        assert_eq!(cut(5, Some(&Value::Int(0))), [5]);
-        assert_eq!(cut(5, Some(&Value::from("20%"))), [1, 1, 1, 1, 1]);
-        assert_eq!(cut(10, Some(&Value::from("25%"))), [2, 2, 2, 2, 2]);
-        assert_eq!(cut(3, Some(&Value::from("10%"))), [1, 1, 1]);
-        assert_eq!(
-            cut(6, Some(&list(&[Value::Int(1), Value::from("50%")]))),
-            [1, 3, 2]
-        );
     }
 }

@@ -79,6 +79,7 @@ impl Batch {
             roles: self.roles(),
             learned: run.store.learned(host),
             inventory: run.store.vars(host),
+            settings: Arc::clone(&view.settings),
         };
         scope.files = self.vars_files(host, &scope, &view.settings);
         scope
@@ -317,6 +318,7 @@ impl HostVars {
             roles: Arc::from([]),
             learned: self.run.store.learned(&host),
             inventory: self.run.store.vars(&host),
+            settings: Arc::clone(&self.settings),
         };
         let templar = Templar::new(Arc::new(scope.clone()), Arc::clone(&self.settings));
         let view = Arc::new(HostView { scope, templar });
@@ -362,10 +364,7 @@ impl Object for HostView {
         use crate::content::template::Scope;
         let raw = self.scope.get(&text_of(key)?)?;
         Some(self.templar.render(&raw).unwrap_or_else(|error| {
-            Value::Undefined(Arc::new(crate::content::value::Missing {
-                name: text_of(key).unwrap_or_default(),
-                hint: Some(error.message),
-            }))
+            Value::undefined_because(text_of(key).unwrap_or_default(), error.message)
         }))
     }
 

@@ -23,7 +23,7 @@ impl Pass<'_> {
         draft: &Draft,
         on: On,
         before: usize,
-    ) -> Option<(&'static Spec, Args, HashMap<String, Place>)> {
+    ) -> Option<(&'static Spec, Args)> {
         let [(key, value)] = draft.actions.as_slice() else {
             if draft.actions.is_empty() {
                 // A word that was told to be wrong is likely the module.
@@ -70,11 +70,11 @@ impl Pass<'_> {
             return None;
         };
         let mut places = HashMap::new();
-        let found = arguments(spec, &value, draft.args.as_ref(), &place, &mut places);
+        let found = arguments(spec, &value, draft.args.as_ref(), &mut places);
         let args = self.ok(found)?;
         let checked = check(spec, &args, &places, &place);
         self.ok(checked)?;
-        Some((spec, args, places))
+        Some((spec, args))
     }
 
     /// `action: copy src=a dest=b` or `action: {module: copy, …}`.
@@ -123,7 +123,6 @@ fn arguments(
     spec: &Spec,
     value: &Node,
     extra: Option<&Node>,
-    place: &Place,
     places: &mut HashMap<String, Place>,
 ) -> Result<Args, Fault> {
     let mut args = Args::default();
@@ -173,7 +172,6 @@ fn arguments(
     {
         args.free_form.get_or_insert(raw);
     }
-    let _at = place;
     Ok(args)
 }
 

@@ -162,18 +162,13 @@ impl Pass<'_> {
             let Some((name, found)) = self.ok(word(key, On::Play)) else {
                 continue;
             };
-            match self.ok(common(&mut keywords, value, &found)) {
-                Some(false) => {
-                    let known = draft.set(&name, value);
-                    match self.ok(known) {
-                        Some(false) => {
-                            self.faults
-                                .push(keywords::unknown(&name, On::Play, &[], &key.place))
-                        }
-                        _ => continue,
-                    }
-                }
-                _ => continue,
+            if self.ok(common(&mut keywords, value, &found)) != Some(false) {
+                continue;
+            }
+            let known = draft.set(&name, value);
+            if self.ok(known) == Some(false) {
+                self.faults
+                    .push(keywords::unknown(&name, On::Play, &[], &key.place));
             }
         }
         keywords.vars.extend(outer.vars.clone());

@@ -11,7 +11,6 @@ use crate::content::place::{Fault, Place};
 use crate::content::value::Value;
 use crate::content::yaml::{Kind, Node};
 use host::Spec;
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -190,14 +189,14 @@ impl Pass<'_> {
     fn task(&mut self, node: &Node, entries: &[(Node, Node)], cx: &Cx) -> Vec<Item> {
         let before = self.faults.len();
         let draft = self.draft(entries, cx);
-        let Some((spec, args, places)) = self.action(node, &draft, cx.on(), before) else {
+        let Some((spec, args)) = self.action(node, &draft, cx.on(), before) else {
             return Vec::new();
         };
         match spec.name {
             "import_tasks" => self.import_tasks(node, draft, &args, cx),
             "import_role" => self.import_role(node, draft, &args, cx),
             _ => {
-                let task = self.finish_task(node, draft, (spec, args, places), cx);
+                let task = self.finish_task(node, draft, spec, args, cx);
                 task.map(|task| Item::Task(Arc::new(task)))
                     .into_iter()
                     .collect()
@@ -270,7 +269,8 @@ impl Pass<'_> {
         &mut self,
         node: &Node,
         mut draft: Draft,
-        (spec, args, places): (&'static Spec, Args, HashMap<String, Place>),
+        spec: &'static Spec,
+        args: Args,
         cx: &Cx,
     ) -> Option<Task> {
         let looping = self.looping(&draft);
@@ -291,16 +291,11 @@ impl Pass<'_> {
                 },
             ));
         }
-        drop(places);
         Some(Task {
             id: self.loader.id(),
             place: node.place.clone(),
             name: draft.name,
             module: Arc::from(spec.name),
-            module_place: draft
-                .actions
-                .first()
-                .map_or_else(|| node.place.clone(), |(key, _)| key.place.clone()),
             args,
             frame: cx.inside(draft.keywords),
             looping,

@@ -65,7 +65,6 @@ pub struct Task {
     pub name: Option<Var>,
     /// Short name: `copy`, never `ansible.builtin.copy`.
     pub module: Arc<str>,
-    pub module_place: Place,
     pub args: Args,
     /// Its own keywords; `frame.parent` is what it is inherited from.
     pub frame: Arc<Frame>,

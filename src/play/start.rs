@@ -1,0 +1,191 @@
+//! From a request to runs: everything is read and checked first.
+
+use super::facts::Cache;
+use super::hands::Connect;
+use super::hosts::Recap;
+use super::request::{PlayError, Request, Source, Summary};
+use super::run::Run;
+use super::store::{Store, lock};
+use super::tags::Tags;
+use super::view::fault;
+use crate::content::inventory::{Unknown, Var, Vars};
+use crate::content::place::{Fault, Place};
+use crate::content::playbook::{Loader, Play, Settings};
+use crate::content::template::{Templar, TemplateSettings};
+use crate::content::vars::{HostScope, Learned};
+use crate::journal::{Event, Sink};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use tokio::sync::Semaphore;
+
+/// How many hosts work at the same time when nobody says.
+const FORKS: usize = 50;
+
+/// The variables that `-e` gives.
+pub(super) fn extra_vars(request: &Request) -> Arc<Vars> {
+    let place = Place::file(Path::new("-e"));
+    let vars = request.extra_vars.iter().map(|(name, value)| {
+        let value = value.clone();
+        let place = place.clone();
+        (name.clone(), Var { value, place })
+    });
+    Arc::new(vars.collect())
+}
+
+/// Reads playbooks as the request says.
+pub(super) fn loader(request: &Request, extra: &Arc<Vars>) -> Loader {
+    let environment = Arc::clone(&request.environment);
+    Loader::new(Settings {
+        roles_path: request.roles_path.clone(),
+        extra_vars: Arc::clone(extra),
+        render: Arc::new(move |var, layers| {
+            let scope = HostScope {
+                magic: Vec::new(),
+                extra: Arc::new(Vars::new()),
+                frame: None,
+                play: None,
+                files: layers.clone(),
+                roles: Arc::from([]),
+                learned: Arc::new(Learned::default()),
+                inventory: Arc::new(Vars::new()),
+                settings: Arc::default(),
+            };
+            let settings = TemplateSettings {
+                environment: Arc::clone(&environment),
+                ..TemplateSettings::default()
+            };
+            Templar::new(Arc::new(scope), Arc::new(settings))
+                .render(&var.value)
+                .map_err(|error| fault(error).at(&var.place))
+        }),
+    })
+}
+
+/// A playbook that was read and found right.
+struct Ready {
+    loader: Loader,
+    dir: PathBuf,
+    plays: Vec<Arc<Play>>,
+    warnings: Vec<Fault>,
+}
+
+/// Reads everything, checks it, and runs it.
+pub(super) async fn run(
+    request: &Request,
+    connect: Arc<dyn Connect>,
+    sink: Arc<dyn Sink>,
+) -> Result<Summary, PlayError> {
+    let extra = extra_vars(request);
+    let ready = read(request, &extra).map_err(PlayError::Refused)?;
+    let width = request.forks.filter(|forks| *forks > 0).unwrap_or(FORKS);
+    // Facts, added hosts and failures go on from one playbook to the next.
+    let store = Arc::new(Store::new(Arc::clone(&request.inventory)));
+    let recap = Arc::new(Recap::default());
+    let mut waiting = request.start_at.is_some();
+    let mut outcome = Ok(true);
+    for one in ready {
+        let inventory = store.inventory().with_playbook_dir(&one.dir);
+        store.replace(inventory.map_err(|fault| PlayError::Refused(vec![fault]))?);
+        let run = Arc::new(Run {
+            request: request.clone(),
+            connect: Arc::clone(&connect),
+            sink: Arc::clone(&sink),
+            loader: one.loader,
+            store: Arc::clone(&store),
+            recap: Arc::clone(&recap),
+            extra: Arc::clone(&extra),
+            dir: one.dir,
+            tags: Tags::new(&request.tags, &request.skip_tags),
+            forks: Arc::new(Semaphore::new(width)),
+            width,
+            cache: Cache::of(&request.facts),
+            warned: Mutex::default(),
+            waiting: Mutex::new(waiting),
+            broken: Mutex::default(),
+        });
+        for warning in &one.warnings {
+            let at = warning.place.as_ref().map(|place| format!(" ({place})"));
+            run.warn(&format!("{}{}", warning.message, at.unwrap_or_default()));
+        }
+        run.load_facts();
+        outcome = run.plays(&one.plays).await;
+        waiting = *lock(&run.waiting);
+        if !matches!(outcome, Ok(true)) || recap.exit_code() != 0 {
+            break;
+        }
+    }
+    let summary = Summary {
+        hosts: recap.table(&store.inventory().hosts()),
+        exit_code: recap.exit_code(),
+        interrupted: request.cancel.is_cancelled(),
+    };
+    sink.emit(Event::Stats {
+        hosts: summary.hosts.clone(),
+    });
+    outcome?;
+    if waiting && !summary.interrupted {
+        return Err(PlayError::Stopped(never_started(request)));
+    }
+    Ok(summary)
+}
+
+fn never_started(request: &Request) -> Fault {
+    Fault::new(format!(
+        "no task is named `{}`",
+        request.start_at.as_deref().unwrap_or_default()
+    ))
+    .hint("`kopsrun play --list-tasks` shows the names of all tasks.")
+}
+
+/// Everything that the request names, or every fault in it.
+fn read(request: &Request, extra: &Arc<Vars>) -> Result<Vec<Ready>, Vec<Fault>> {
+    let (mut ready, mut faults) = (Vec::new(), Vec::new());
+    let select = |pattern: &str| {
+        request
+            .inventory
+            .select(pattern, request.limit.as_deref(), Unknown::Fault)
+    };
+    match &request.source {
+        Source::Playbooks(paths) => {
+            for path in paths {
+                let loader = loader(request, extra);
+                match loader.playbook(path) {
+                    Ok(playbook) => ready.push(Ready {
+                        loader,
+                        dir: playbook.dir,
+                        plays: playbook.plays,
+                        warnings: playbook.warnings,
+                    }),
+                    Err(mut found) => faults.append(&mut found),
+                }
+            }
+            // A limit that names nobody is a mistake of the person who typed it.
+            if request.limit.is_some() {
+                faults.extend(select("all").err());
+            }
+        }
+        Source::Task {
+            pattern,
+            module,
+            args,
+        } => {
+            let loader = loader(request, extra);
+            let dir = request.working_directory.clone();
+            match super::adhoc::plays(&loader, pattern, module, args, &dir) {
+                Ok(plays) => ready.push(Ready {
+                    loader,
+                    dir,
+                    plays,
+                    warnings: Vec::new(),
+                }),
+                Err(mut found) => faults.append(&mut found),
+            }
+            faults.extend(select(pattern).err());
+        }
+    }
+    if faults.is_empty() {
+        Ok(ready)
+    } else {
+        Err(faults)
+    }
+}
