@@ -40,12 +40,28 @@ const BUILT_IN: &[(&str, &str)] = &[
     ),
 ];
 
-/// The path of a step file, with its roles beside it.
-pub fn locate(own: Option<&Path>, run: &Path, name: &str) -> io::Result<PathBuf> {
-    if let Some(path) = own.map(|dir| dir.join("playbooks").join(name))
-        && path.is_file()
+/// A step file and where its roles are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepFile {
+    pub playbook: PathBuf,
+    pub roles: PathBuf,
+}
+
+impl StepFile {
+    fn below(root: &Path, name: &str) -> Self {
+        Self {
+            playbook: root.join("playbooks").join(name),
+            roles: root.join("roles"),
+        }
+    }
+}
+
+/// Find a step file.
+pub fn locate(own: Option<&Path>, run: &Path, name: &str) -> io::Result<StepFile> {
+    if let Some(file) = own.map(|dir| StepFile::below(dir, name))
+        && file.playbook.is_file()
     {
-        return Ok(path);
+        return Ok(file);
     }
     let root = run.join("steps");
     for (path, content) in BUILT_IN {
@@ -58,7 +74,7 @@ pub fn locate(own: Option<&Path>, run: &Path, name: &str) -> io::Result<PathBuf>
         }
         fs::write(&path, content)?;
     }
-    Ok(root.join("playbooks").join(name))
+    Ok(StepFile::below(&root, name))
 }
 
 #[cfg(test)]
@@ -68,18 +84,12 @@ mod tests {
     #[test]
     fn built_in_files_are_laid_out_and_own_ones_win() {
         let run = tempfile::tempdir().expect("a directory");
-        let path = locate(None, run.path(), "replace-node.yml").expect("laid out");
-        assert!(
-            path.is_file()
-                && run
-                    .path()
-                    .join("steps/roles/etcd_member/tasks/main.yml")
-                    .is_file()
-        );
+        let file = locate(None, run.path(), "replace-node.yml").expect("laid out");
+        assert!(file.playbook.is_file() && file.roles.join("etcd_member/tasks/main.yml").is_file());
         let own = tempfile::tempdir().expect("a directory");
         fs::create_dir(own.path().join("playbooks")).expect("made");
         fs::write(own.path().join("playbooks/replace-node.yml"), "[]").expect("written");
-        let path = locate(Some(own.path()), run.path(), "replace-node.yml").expect("found");
-        assert!(path.starts_with(own.path()));
+        let file = locate(Some(own.path()), run.path(), "replace-node.yml").expect("found");
+        assert!(file.playbook.starts_with(own.path()));
     }
 }

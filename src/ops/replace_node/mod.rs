@@ -9,6 +9,7 @@ mod environment;
 mod facts;
 mod gather;
 mod machine;
+mod parts;
 mod plan;
 mod shape;
 mod steps;
@@ -24,6 +25,7 @@ use crate::cluster::{Etcd, LeaseError, Leased};
 use crate::journal::{
     Event, Holder, Level, Lock, LockError, PlannedStep, Run, RunEnd, Sink, is_dead,
 };
+use crate::play::facts::Cache;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -229,6 +231,10 @@ async fn locked(
             }) as Box<dyn Step>
         })
         .collect();
+    if let Err(why) = work.check_step_file().await {
+        release(work.lock.lock().await.take()).await;
+        return Err(why.into());
+    }
     let ended = engine::run(&steps, run.as_ref(), stop).await?;
     if ended.end == RunEnd::Done {
         forget_facts(site, &work.home.host, run);
@@ -397,12 +403,10 @@ async fn half_true(work: &work::Work) -> String {
 
 /// Facts of the machine that is gone would mislead the next play.
 fn forget_facts(site: &Site, host: &str, run: &Run) {
-    let Some(cache) = &site.request.facts.cache else {
+    let Some(cache) = Cache::of(&site.request.facts) else {
         return;
     };
-    if let Err(error) = std::fs::remove_file(cache.join(host))
-        && error.kind() != std::io::ErrorKind::NotFound
-    {
+    if let Err(error) = cache.clear(host) {
         run.emit(Event::Note {
             level: Level::Warning,
             text: format!("the cached facts of the old machine stay: {error}"),

@@ -1,4 +1,4 @@
-//! What all steps share, and how they shape machines: through the step file.
+//! What all steps share.
 
 use super::environment;
 use super::facts::{Branch, Data, Place};
@@ -6,16 +6,11 @@ use super::machine::{self, Look};
 use crate::backup::Set;
 use crate::cluster::identity::{self, Settings};
 use crate::cluster::{Etcd, Hand, Leased, Member};
-use crate::content::value::{Text, Value};
-use crate::journal::{Event, Run, Sink, Status};
+use crate::journal::{Event, Run, Sink};
 use crate::ops::engine::Failure;
 use crate::ops::site::Site;
-use crate::play;
 use indexmap::IndexMap;
-use std::collections::BTreeSet;
-use std::io;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 use tokio_util::sync::CancellationToken;
 
 /// How a healthy member is set up; the new one becomes the same.
@@ -167,137 +162,6 @@ impl Work {
             })
         });
         Ok((!same).then_some("the settings"))
-    }
-
-    /// Run one part of the step file on one host.
-    pub(super) async fn shape(
-        &self,
-        host: &str,
-        part: &str,
-        more: &[(&str, String)],
-    ) -> Result<(), Failure> {
-        let environment = self.environment().await?;
-        let lines = environment
-            .iter()
-            .map(|(k, v)| text(&format!("{k}={v}")))
-            .collect();
-        let stamp = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
-        let mut vars: IndexMap<String, Value> = IndexMap::from([
-            (
-                "etcd_environment".to_owned(),
-                Value::List(Arc::new(RwLock::new(lines))),
-            ),
-            (
-                "etcd_environment_file".to_owned(),
-                text(&self.donor.settings.file),
-            ),
-            ("etcd_data_dir".to_owned(), text(self.donor.data_dir())),
-            (
-                "etcd_aside".to_owned(),
-                text(&format!("{}.replaced-{stamp}", self.donor.data_dir())),
-            ),
-            ("etcd_program".to_owned(), text(&self.donor.program)),
-            ("etcd_user".to_owned(), text(&self.donor.user)),
-            ("etcd_unit".to_owned(), text(&self.donor.unit)),
-        ]);
-        vars.extend(
-            more.iter()
-                .map(|(name, value)| ((*name).to_owned(), text(value))),
-        );
-        let mut request = self.site.request.clone();
-        request.source = play::Source::Playbooks(vec![self.step_file()?]);
-        request.limit = Some(host.to_owned());
-        request.tags = vec![part.to_owned()];
-        request.extra_vars = vars;
-        // A part is short and ends whole; undoing runs parts too, after the operator has stopped the run.
-        request.cancel = CancellationToken::new();
-        let watch = Arc::new(Watch {
-            run: Arc::clone(&self.run),
-            failed: Mutex::default(),
-        });
-        let sink: Arc<dyn Sink> = Arc::clone(&watch) as Arc<dyn Sink>;
-        let summary = play::run(&request, Arc::clone(&self.site.connect), sink)
-            .await
-            .map_err(|error| {
-                let mut failure = Failure::new(error.to_string());
-                for fault in error.faults() {
-                    failure.hints.extend(fault.hints.clone());
-                }
-                failure
-            })?;
-        match summary.exit_code {
-            0 => Ok(()),
-            _ => Err(watch.failure(host, part)),
-        }
-    }
-
-    /// The step file: the operator's own, or the one that is built in, written beside the record.
-    fn step_file(&self) -> Result<PathBuf, Failure> {
-        crate::ops::stepfile::locate(
-            self.site.steps.as_deref(),
-            self.run.dir(),
-            "replace-node.yml",
-        )
-        .map_err(|e| Failure::new(format!("the step file can't be laid out: {e}")))
-    }
-}
-
-/// Text that is data, whatever it looks like.
-fn text(text: &str) -> Value {
-    Value::Str(Text {
-        text: Arc::from(text),
-        trusted: false,
-    })
-}
-
-/// Passes events on and remembers the failures among them.
-struct Watch {
-    run: Arc<Run>,
-    failed: Mutex<BTreeSet<(String, String)>>,
-}
-
-impl Watch {
-    fn failure(&self, host: &str, part: &str) -> Failure {
-        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        let each: Vec<String> = failed
-            .iter()
-            .map(|(task, why)| format!("'{task}': {why}"))
-            .collect();
-        Failure::new(match each.as_slice() {
-            [] => format!("{host}: the part '{part}' of the step file failed"),
-            each => format!("{host}: {}", each.join("; ")),
-        })
-    }
-
-    fn notice(&self, event: &Event) {
-        if let Event::HostResult {
-            task,
-            status: Status::Failed | Status::Unreachable,
-            message,
-            ..
-        } = event
-        {
-            let why = message.clone().unwrap_or_default();
-            self.failed
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert((task.clone(), why));
-        }
-    }
-}
-
-impl Sink for Watch {
-    fn emit(&self, event: Event) {
-        self.notice(&event);
-        // The end of a play isn't the end of the run; its recap would only puzzle.
-        if !matches!(event, Event::Stats { .. }) {
-            self.run.emit(event);
-        }
-    }
-
-    fn emit_synced(&self, event: Event) -> io::Result<()> {
-        self.notice(&event);
-        self.run.emit_synced(event)
     }
 }
 
