@@ -454,6 +454,66 @@ async fn one_task_runs_on_a_pattern() {
 }
 
 #[tokio::test]
+async fn an_undefined_variable_is_named_with_its_place() {
+    let case = case(&[(
+        "site.yml",
+        "- hosts: a\n  gather_facts: false\n  tasks:\n    - debug: {msg: \"{{ etcd_addres }}\"}\n",
+    )]);
+    let ran = case.run().await;
+    let failures = case.failures(&ran);
+    assert!(failures[0].starts_with("site.yml:4:20: "), "{failures:?}");
+    assert!(
+        failures[0].contains("'etcd_addres' is undefined"),
+        "{failures:?}"
+    );
+    assert_eq!(ran.outcome.expect("ran").exit_code, 2);
+}
+
+#[tokio::test]
+async fn a_condition_that_can_not_be_decided_shows_itself() {
+    let case = case(&[(
+        "site.yml",
+        "- hosts: a\n  gather_facts: false\n  tasks:\n    - command: 'true'\n      when: not_there\n",
+    )]);
+    let ran = case.run().await;
+    let failures = case.failures(&ran);
+    assert!(
+        failures[0].starts_with(
+            "site.yml:5:13: the condition `not_there` can't be decided: 'not_there' is undefined"
+        ),
+        "{failures:?}"
+    );
+}
+
+/// Many hosts and tasks: a bound on what the controller itself costs, far above what it takes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_hosts_cost_little() {
+    let hosts: Vec<String> = (0..100)
+        .map(|n| format!("node{n} ansible_connection=local"))
+        .collect();
+    let mut tasks = String::new();
+    for n in 0..50 {
+        tasks.push_str(&format!("    - set_fact: {{v{n}: \"{{{{ inventory_hostname }}}}-{n}\"}}\n      when: v is defined\n"));
+    }
+    let case = case(&[
+        ("hosts.ini", &hosts.join("\n")),
+        (
+            "site.yml",
+            &format!("- hosts: all\n  gather_facts: false\n  vars: {{v: 1}}\n  tasks:\n{tasks}"),
+        ),
+    ]);
+    let started = Instant::now();
+    let summary = case.run().await.outcome.expect("ran");
+    assert_eq!(summary.hosts.len(), 100);
+    assert_eq!(summary.hosts["node99"].ok, 50);
+    let each = started.elapsed() / 5000;
+    assert!(
+        each < Duration::from_millis(3),
+        "{each:?} for a host and task"
+    );
+}
+
+#[tokio::test]
 async fn extra_variables_win_over_everything() {
     let mut case = case(&[(
         "site.yml",

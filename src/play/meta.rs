@@ -68,15 +68,6 @@ impl Batch {
                     self.note(host, "ends here");
                 }
             }
-            "end_role" => {
-                return Err(Stop::Fault(
-                    Fault::new("`meta: end_role` is not supported yet")
-                        .at(&task.place)
-                        .hint(
-                            "It comes with a later version; use conditions, or `meta: end_host`.",
-                        ),
-                ));
-            }
             "clear_facts" => {
                 for host in chosen {
                     self.run.store.learned(host).clear_facts();

@@ -350,7 +350,14 @@ impl Pass<'_> {
             );
             return;
         };
-        if !modules::META.contains(&&*name.text) {
+        if &*name.text == "end_role" {
+            let at = given.map_or(place, |var| &var.place);
+            self.faults.push(
+                Fault::new("`meta: end_role` is not supported yet")
+                    .at(at)
+                    .hint("It comes with a later version; use conditions, or `meta: end_host`."),
+            );
+        } else if !modules::META.contains(&&*name.text) {
             let mut fault = Fault::new(format!("`meta: {}` is not known", name.text))
                 .at(given.map_or(place, |var| &var.place));
             let near = nearest(&name.text, modules::META.iter().copied(), 2);

@@ -285,6 +285,20 @@ fn keywords_that_are_wrong_or_come_later_are_refused_by_name() {
 }
 
 #[test]
+fn what_meta_can_do_is_told() {
+    assert_eq!(
+        one("- hosts: all\n  tasks:\n    - meta: flush_handler\n"),
+        ["site.yml:3:13: `meta: flush_handler` is not known [Did you mean `flush_handlers`?]"]
+    );
+    assert_eq!(
+        one("- hosts: all\n  tasks:\n    - meta: end_role\n"),
+        [
+            "site.yml:3:13: `meta: end_role` is not supported yet [It comes with a later version; use conditions, or `meta: end_host`.]"
+        ]
+    );
+}
+
+#[test]
 fn every_fault_is_found_not_only_the_first() {
     let found = faults(&[
         (
