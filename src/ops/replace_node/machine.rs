@@ -13,6 +13,8 @@ pub struct Look {
     pub program: Option<String>,
     /// The service's unit file is there.
     pub unit: bool,
+    /// The data directory is there, empty or not.
+    pub directory: bool,
 }
 
 impl Look {
@@ -41,6 +43,7 @@ case $(systemctl is-active etcd.service 2>/dev/null) in active|activating|reload
 for c in /proc/[0-9]*/comm; do n=; read -r n 2>/dev/null <"$c"; [ "$n" = etcd ] && echo running && break; done
 systemctl cat etcd.service >/dev/null 2>&1 && echo unit
 [ -x "$p" ] && echo "program $("$p" --version 2>/dev/null | head -n 1)"
+[ -d "$d" ] && echo directory
 if [ -d "$d" ] && [ -n "$(ls -A "$d" | grep -vx lost+found)" ]; then
   w=$(ls "$d"/member/wal/*.wal 2>/dev/null | head -n 1)
   if [ -n "$w" ]; then echo "log $(head -c {} "$w" | base64 | tr -d '\n')"; else echo other; fi
@@ -59,6 +62,7 @@ fn read(text: &str) -> Look {
         match line.split_once(' ').unwrap_or((line, "")) {
             ("running", _) => look.running = true,
             ("unit", _) => look.unit = true,
+            ("directory", _) => look.directory = true,
             ("program", version) => look.program = Some(version.to_owned()),
             ("empty", _) => look.data = Some(Data::None),
             ("log", bytes) => {

@@ -152,6 +152,9 @@ impl Work {
         if !look.unit {
             return Ok(Some("the service"));
         }
+        if !look.directory {
+            return Ok(Some("the data directory"));
+        }
         let wanted = self.environment().await?;
         let there = identity::settings(&self.hand)
             .await
