@@ -61,7 +61,8 @@ impl Work {
         request.roles_path.insert(0, file.roles);
         request.limit = Some(host.to_owned());
         request.tags = vec![part.to_owned()];
-        request.extra_vars = self.vars(more).await?;
+        // What the operator said with -e stays, where it isn't what kopsrun knows better.
+        request.extra_vars.extend(self.vars(more).await?);
         // A part is short and ends whole; undoing runs parts too, after the operator has stopped the run.
         request.cancel = CancellationToken::new();
         Ok(request)

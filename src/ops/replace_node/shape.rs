@@ -69,8 +69,10 @@ pub(super) async fn prepare(work: &Work) -> Result<(), Failure> {
     if look.program.is_none()
         || (work.donor.version.is_some() && look.program != work.donor.version)
     {
-        let program = bring_program(work).await?;
-        more.push(("etcd_binary", program));
+        // The operator may name a program with -e etcd_binary=PATH.
+        if !work.site.request.extra_vars.contains_key("etcd_binary") {
+            more.push(("etcd_binary", bring_program(work).await?));
+        }
     }
     work.shape(&work.home.host, "prepare", &more).await
 }
