@@ -2,7 +2,7 @@
 
 use super::blobs::{Blob, BlobSource};
 use super::error::LinkError;
-use super::ssh::{Exit, lock};
+use super::ssh::{Exit, Ssh, lock};
 use bytes::Bytes;
 use host::wire::{Control, Decoder, Frame, Hello, MAGIC, MAX_DATA, Refusal, RefusalKind, WINDOW};
 use host::{BlobRef, Outcome, Task};
@@ -75,8 +75,10 @@ pub(super) struct Streams {
     pub decoder: Decoder,
     pub hello: Hello,
     pub exit: Exit,
-    /// Lives as long as the agent: a child process, a connection.
+    /// Lives as long as the agent: a child process.
     pub keep: Box<dyn Any + Send>,
+    /// The connection under it, which knows why it ended.
+    pub ssh: Option<Arc<Ssh>>,
 }
 
 impl Agent {
@@ -96,12 +98,14 @@ impl Agent {
             hello,
             exit,
             keep,
+            ssh,
         } = streams;
         let writing = AbortOnDrop(tokio::spawn(write_frames(writer, queue)).abort_handle());
         let end = Arc::clone(&shared);
         let reading = tokio::spawn(async move {
             let _held = (writing, keep);
-            let reason = end.read(reader, decoder).await;
+            let ended = end.read(reader, decoder).await;
+            let reason = ssh.and_then(|ssh| ssh.said()).unwrap_or(ended);
             let stderr = exit.stderr();
             end.end(if stderr.is_empty() {
                 reason

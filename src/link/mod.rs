@@ -8,6 +8,7 @@ mod algorithms;
 mod blobs;
 mod bootstrap;
 mod error;
+mod host;
 mod host_key;
 mod keys;
 mod known_hosts;

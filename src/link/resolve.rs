@@ -1,21 +1,21 @@
 //! From inventory variables and ssh_config to a [`Target`].
 
+mod rules;
+mod texts;
+
 use super::error::LinkError;
 use super::raw_args::{self, RawArgs};
-use super::settings::{HostKeyPolicy, Settings};
+use super::settings::Settings;
 use super::ssh_config::{self, Options, Query};
-use super::target::{
-    AlgorithmLists, Auth, Connection, Family, Hop, HostKeyRules, KeyFile, Program, Target,
-};
+use super::target::{AlgorithmLists, Connection, Family, Hop, KeyFile, Program, Target};
 use crate::secret::Secret;
+use rules::{auth, host_key_rules};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use texts::{Tokens, jump_list, number, parse_jump, seconds};
 
 /// Bastions that need bastions: deeper is a loop.
 const MAX_HOPS: usize = 8;
-
-/// Default private keys under `~/.ssh`, offered where nobody names one and they exist.
-const DEFAULT_KEYS: [&str; 3] = ["id_ed25519", "id_ecdsa", "id_rsa"];
 
 type Vars<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
@@ -401,215 +401,6 @@ impl Way<'_> {
         self.unhonoured.append(&mut tokens.unknown);
         Ok(hop)
     }
-}
-
-fn auth(options: &Options, tokens: &mut Tokens<'_>) -> Auth {
-    let settings = tokens.settings;
-    let mut keys: Vec<_> = options
-        .each("identityfile")
-        .filter(|path| !path.eq_ignore_ascii_case("none"))
-        .map(|path| KeyFile {
-            path: tokens.path(path),
-            required: false,
-        })
-        .collect();
-    if options.one("identityfile").is_none() {
-        let folder = settings.home.join(".ssh");
-        keys.extend(DEFAULT_KEYS.iter().map(|name| KeyFile {
-            path: folder.join(name),
-            required: false,
-        }));
-    }
-    let agent_socket = match options.one("identityagent") {
-        Some("none") => None,
-        None | Some("SSH_AUTH_SOCK") => settings.ssh_auth_sock.clone(),
-        Some(path) => Some(tokens.path(path)),
-    };
-    Auth {
-        keys,
-        identities_only: options.is_yes("identitiesonly", false),
-        agent_socket,
-        password: None,
-        by_key: options.is_yes("pubkeyauthentication", true),
-        by_password: options.is_yes("passwordauthentication", true),
-        by_keyboard: options.is_yes("kbdinteractiveauthentication", true)
-            && options.is_yes("challengeresponseauthentication", true),
-    }
-}
-
-fn host_key_rules(options: &Options, tokens: &mut Tokens<'_>) -> Result<HostKeyRules, Fault> {
-    let settings = tokens.settings;
-    let mut files = |keyword: &str, defaults: [PathBuf; 2]| match options.all(keyword) {
-        Some([only]) if only.eq_ignore_ascii_case("none") => Vec::new(),
-        Some(files) => files.iter().map(|file| tokens.path(file)).collect(),
-        None => defaults.to_vec(),
-    };
-    let ssh = settings.home.join(".ssh");
-    let mut user_files = files(
-        "userknownhostsfile",
-        [ssh.join("known_hosts"), ssh.join("known_hosts2")],
-    );
-    let system = settings
-        .system_ssh_config
-        .parent()
-        .unwrap_or(Path::new("/etc/ssh"));
-    let global_files = files(
-        "globalknownhostsfile",
-        [
-            system.join("ssh_known_hosts"),
-            system.join("ssh_known_hosts2"),
-        ],
-    );
-    if !settings.known_hosts.is_empty() {
-        user_files.clone_from(&settings.known_hosts);
-    }
-    let policy = match options.one("stricthostkeychecking") {
-        None => HostKeyPolicy::Ask,
-        Some(text) => HostKeyPolicy::parse(text)
-            .ok_or_else(|| format!("StrictHostKeyChecking has no value {text}"))?,
-    };
-    let alias = options.one("hostkeyalias");
-    Ok(HostKeyRules {
-        name: alias.map_or_else(|| tokens.address.clone(), str::to_owned),
-        port: tokens.port,
-        alias: alias.is_some(),
-        user_files,
-        global_files,
-        policy: settings.host_key_policy.unwrap_or(policy),
-        replace: false,
-        hash: options.is_yes("hashknownhosts", false),
-    })
-}
-
-/// What `%h` and its like stand for.
-struct Tokens<'a> {
-    alias: &'a str,
-    address: String,
-    port: u16,
-    user: &'a str,
-    settings: &'a Settings,
-    /// Texts with tokens or variables that only the ssh program knows.
-    unknown: Vec<String>,
-}
-
-impl Tokens<'_> {
-    fn expand(&mut self, text: &str) -> String {
-        let mut out = String::new();
-        let mut chars = text.chars();
-        while let Some(c) = chars.next() {
-            if c == '$' && chars.as_str().starts_with('{') {
-                self.unknown.push(text.to_owned());
-            }
-            if c != '%' {
-                out.push(c);
-                continue;
-            }
-            match chars.next() {
-                Some('%') => out.push('%'),
-                Some('h') => out.push_str(&self.address),
-                Some('n') => out.push_str(self.alias),
-                Some('p') => out.push_str(&self.port.to_string()),
-                Some('r') => out.push_str(self.user),
-                Some('u') => out.push_str(&self.settings.local_user),
-                Some('d') => out.push_str(&self.settings.home.display().to_string()),
-                _ => self.unknown.push(text.to_owned()),
-            }
-        }
-        out
-    }
-
-    fn path(&mut self, text: &str) -> PathBuf {
-        let expanded = self.expand(text);
-        tilde(&expanded, &self.settings.home)
-    }
-}
-
-fn number<T: std::str::FromStr>(options: &Options, keyword: &str, default: T) -> Result<T, Fault> {
-    match options.one(keyword) {
-        None => Ok(default),
-        Some(text) => text
-            .parse()
-            .map_err(|_| Fault::from(format!("{keyword} is no number: {text}"))),
-    }
-}
-
-/// Seconds, or times as in sshd_config(5) (`1m30s`).
-fn seconds(options: &Options, keyword: &str) -> Result<Option<Duration>, Fault> {
-    let Some(text) = options.one(keyword).filter(|text| *text != "none") else {
-        return Ok(None);
-    };
-    let bad = || Fault::from(format!("{keyword} is no time: {text}"));
-    let mut total = 0u64;
-    let mut digits = String::new();
-    for c in text.chars().chain(['s']) {
-        if c.is_ascii_digit() {
-            digits.push(c);
-            continue;
-        }
-        let unit = match c.to_ascii_lowercase() {
-            's' => 1,
-            'm' => 60,
-            'h' => 3600,
-            'd' => 86_400,
-            'w' => 604_800,
-            _ => return Err(bad()),
-        };
-        // The `s` that was added behind a unit stands alone.
-        if !digits.is_empty() {
-            let value: u64 = digits.parse().map_err(|_| bad())?;
-            total = value
-                .checked_mul(unit)
-                .and_then(|v| v.checked_add(total))
-                .ok_or_else(bad)?;
-            digits.clear();
-        }
-    }
-    Ok(Some(Duration::from_secs(total)))
-}
-
-fn jump_list(text: &str) -> Vec<String> {
-    if text.eq_ignore_ascii_case("none") {
-        return Vec::new();
-    }
-    text.split(',')
-        .map(|jump| jump.trim().to_owned())
-        .filter(|jump| !jump.is_empty())
-        .collect()
-}
-
-/// Options that a bastion's own text sets.
-type Set = Vec<(&'static str, String)>;
-
-/// `[user@]host[:port]` or `ssh://[user@]host[:port]`, with IPv6 addresses in brackets.
-fn parse_jump(text: &str) -> Result<(String, Set), Fault> {
-    let rest = text
-        .strip_prefix("ssh://")
-        .unwrap_or(text)
-        .trim_end_matches('/');
-    let mut set = Vec::new();
-    let host = match rest.rsplit_once('@') {
-        Some((user, host)) => {
-            set.push(("user", user.to_owned()));
-            host
-        }
-        None => rest,
-    };
-    let (host, port) = match host.strip_prefix('[').and_then(|h| h.split_once(']')) {
-        Some((host, rest)) => (host, rest.strip_prefix(':')),
-        None => match host.split_once(':') {
-            Some((name, port)) if !port.contains(':') => (name, Some(port)),
-            _ => (host, None),
-        },
-    };
-    if host.is_empty() || host.starts_with('-') {
-        return Err(format!("ProxyJump doesn't name a host: {text}").into());
-    }
-    if let Some(port) = port {
-        port.parse::<u16>()
-            .map_err(|_| format!("ProxyJump has no port {port}"))?;
-        set.push(("port", port.to_owned()));
-    }
-    Ok((host.to_owned(), set))
 }
 
 #[cfg(test)]

@@ -32,6 +32,7 @@ async fn agent() -> Agent {
             hello,
             exit: Exit::default(),
             keep: Box::new(()),
+            ssh: None,
         },
     )
 }
@@ -163,6 +164,7 @@ async fn fake(script: impl FnOnce(FakeHost) + Send + 'static) -> Agent {
             hello,
             exit: Exit::default(),
             keep: Box::new(()),
+            ssh: None,
         },
     )
 }

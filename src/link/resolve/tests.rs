@@ -1,4 +1,5 @@
 use super::*;
+use crate::link::settings::HostKeyPolicy;
 
 struct World {
     home: tempfile::TempDir,

@@ -281,10 +281,14 @@ impl Ssh {
         self.handle.is_closed()
     }
 
+    /// Why the connection ended, if anybody said.
+    pub(super) fn said(&self) -> Option<String> {
+        lock(&self.reason).clone()
+    }
+
     /// Why the connection ended, as far as anybody said.
     pub(super) fn reason(&self) -> String {
-        lock(&self.reason)
-            .clone()
+        self.said()
             .unwrap_or_else(|| "the connection was closed".to_owned())
     }
 
