@@ -320,9 +320,37 @@ async fn tunnels_carry_data_and_one_that_nobody_reads_stops_nothing() {
     wrote.unwrap();
     received.unwrap();
     assert!(got == sent);
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    // Long enough for more than may wait: then the tunnel is given up, and not the link.
+    tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(stdout(&link, "echo alive").await, "alive");
     drop(unread);
     let error = link.tunnel("127.0.0.1", free_port()).await.err().unwrap();
     assert!(matches!(error, LinkError::Tunnel { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_dropped_tunnel_ends_on_the_other_side() {
+    let sshd = Sshd::usual();
+    let link = sshd.link().await.unwrap();
+    let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = server.local_addr().unwrap().port();
+    let (tunnel, accepted) = tokio::join!(link.tunnel("127.0.0.1", port), server.accept());
+    let (mut socket, _) = accepted.unwrap();
+    drop(tunnel.unwrap());
+    let ended = tokio::time::timeout(Duration::from_secs(5), socket.read(&mut [0; 8])).await;
+    assert_eq!(ended.expect("the connection stays open").unwrap(), 0);
+    assert_eq!(stdout(&link, "echo alive").await, "alive");
+}
+
+#[tokio::test]
+async fn a_closed_link_ends_its_agent() {
+    let sshd = Sshd::usual();
+    let link = sshd.link().await.unwrap();
+    let agent = stdout(&link, "echo $PPID").await;
+    link.close().await;
+    let end = Instant::now() + Duration::from_secs(5);
+    while std::path::Path::new("/proc").join(&agent).exists() {
+        assert!(Instant::now() < end, "the agent {agent} lives on");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::lock;
 use russh::client::Msg;
-use russh::{Channel, ChannelMsg};
+use russh::{Channel, ChannelMsg, ChannelWriteHalf};
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -73,20 +73,28 @@ impl Pipe {
         let writer = Box::new(write.make_writer());
         let (ended, counter) = (exit.clone(), Arc::clone(&waiting));
         tokio::spawn(async move {
-            while let Some(message) = read.wait().await {
+            let mut open = Some(write);
+            loop {
+                let message = tokio::select! {
+                    message = read.wait() => message,
+                    () = sender.closed(), if open.is_some() => {
+                        close(open.take());
+                        continue;
+                    }
+                };
                 match message {
-                    ChannelMsg::Data { data } => {
+                    Some(ChannelMsg::Data { data }) => {
                         let size = data.len();
                         let full = counter.fetch_add(size, Ordering::Relaxed) + size > MOST_WAITING;
                         if full || sender.send(data).is_err() {
-                            // Nobody reads any more. What still comes is thrown away until the other side closes.
-                            drop(write.close().await);
+                            // What still comes is thrown away until the other side closes.
+                            close(open.take());
                         }
                     }
-                    ChannelMsg::ExtendedData { data, .. } => ended.add_stderr(&data),
-                    ChannelMsg::ExitStatus { exit_status } => ended.set_status(exit_status),
-                    ChannelMsg::Close => break,
-                    _ => {}
+                    Some(ChannelMsg::ExtendedData { data, .. }) => ended.add_stderr(&data),
+                    Some(ChannelMsg::ExitStatus { exit_status }) => ended.set_status(exit_status),
+                    None | Some(ChannelMsg::Close) => break,
+                    Some(_) => {}
                 }
             }
         });
@@ -107,6 +115,13 @@ impl Pipe {
             reader: self.reader,
             writer: self.writer,
         }
+    }
+}
+
+/// Asks for the channel's end, in a task of its own: the connection may be waiting for us to read before it takes more.
+fn close(write: Option<ChannelWriteHalf<Msg>>) {
+    if let Some(write) = write {
+        tokio::spawn(async move { write.close().await });
     }
 }
 
