@@ -1,0 +1,202 @@
+//! Filters: a file for each kind, one line for each filter in the table of its file.
+//!
+//! The example in a filter's line is what documents it, and is run as its test.
+
+mod ansible;
+mod dicts;
+mod encoding;
+mod lists;
+mod network;
+mod numbers;
+mod paths;
+mod pick;
+mod random;
+mod regex;
+mod text;
+mod time;
+mod yaml;
+
+pub use dicts::subelement_pairs;
+pub use paths::files;
+pub use regex::{Flags, Pattern};
+
+use super::TemplateError;
+use super::eval::args::Args;
+use super::eval::{Interp, Outcome};
+use crate::content::nearest::nearest;
+use crate::content::value::{Mistake, Value};
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+type Run = fn(&mut Interp, &Value, Args) -> Outcome;
+
+/// One filter.
+pub struct Filter {
+    pub name: &'static str,
+    run: Run,
+    /// An expression, and how its value prints.
+    #[cfg_attr(not(test), expect(dead_code, reason = "read by the tests"))]
+    example: (&'static str, &'static str),
+}
+
+/// A line of a table.
+const fn filter(name: &'static str, run: Run, example: (&'static str, &'static str)) -> Filter {
+    Filter { name, run, example }
+}
+
+const TABLES: [&[Filter]; 13] = [
+    ansible::FILTERS,
+    dicts::FILTERS,
+    encoding::FILTERS,
+    lists::FILTERS,
+    network::FILTERS,
+    numbers::FILTERS,
+    paths::FILTERS,
+    pick::FILTERS,
+    random::FILTERS,
+    regex::FILTERS,
+    text::FILTERS,
+    time::FILTERS,
+    yaml::FILTERS,
+];
+
+/// Other names of filters.
+const ALIASES: [(&str, &str); 4] = [("d", "default"), ("e", "escape"), ("count", "length"), ("json", "to_json")];
+
+/// Filters of Ansible and of its collections that this program doesn't have, and what to do instead.
+const REFUSED: [(&str, &str); 13] = [
+    ("json_query", "Use `selectattr`, `map` and `dict2items`."),
+    ("password_hash", "Give the hash in a variable; make it with `openssl passwd -6`."),
+    ("vault", "Encrypted values aren't supported yet."),
+    ("unvault", "Encrypted values aren't supported yet."),
+    ("win_basename", "Windows hosts aren't supported."),
+    ("win_dirname", "Windows hosts aren't supported."),
+    ("win_splitdrive", "Windows hosts aren't supported."),
+    ("x509_certificate_info", "Read it with `openssl x509` in a task."),
+    ("urlize", "It makes HTML, which no configuration needs."),
+    ("xmlattr", "It makes HTML, which no configuration needs."),
+    ("pprint", "Use `to_nice_json` or `to_nice_yaml`."),
+    ("parse_cli", "It isn't supported."),
+    ("k8s_config_resource_name", "It isn't supported."),
+];
+
+/// Collections whose names may stand before a filter's or test's own.
+const COLLECTIONS: [&str; 8] = [
+    "ansible.builtin.",
+    "ansible.legacy.",
+    "ansible.utils.",
+    "ansible.netcommon.",
+    "ansible.posix.",
+    "community.general.",
+    "community.crypto.",
+    "kubernetes.core.",
+];
+
+/// The name without its collection.
+pub fn short(name: &str) -> &str {
+    let prefix = COLLECTIONS.iter().find_map(|prefix| name.strip_prefix(prefix));
+    prefix.unwrap_or(name)
+}
+
+static TABLE: LazyLock<HashMap<&'static str, &'static Filter>> = LazyLock::new(|| {
+    let filters = TABLES.iter().flat_map(|table| table.iter());
+    let mut table: HashMap<&str, &Filter> = filters.map(|filter| (filter.name, filter)).collect();
+    for (alias, name) in ALIASES {
+        if let Some(filter) = table.get(name).copied() {
+            table.insert(alias, filter);
+        }
+    }
+    table
+});
+
+fn find(name: &str) -> Option<&'static Filter> {
+    // `community.general.dict` is a filter only under its full name.
+    if name == "dict" {
+        return None;
+    }
+    TABLE.get(short(name)).copied()
+}
+
+/// Why a name is no filter; None when it is one.
+pub fn problem(name: &str) -> Option<TemplateError> {
+    if find(name).is_some() {
+        return None;
+    }
+    let own = short(name);
+    if let Some((_, advice)) = REFUSED.iter().find(|(refused, _)| *refused == own) {
+        return Some(
+            TemplateError::new(format!("the filter '{name}' isn't supported")).hint(*advice),
+        );
+    }
+    let error = TemplateError::new(format!("there is no filter named '{name}'"));
+    let near = nearest(own, TABLE.keys().copied(), 3);
+    Some(if near.is_empty() {
+        error
+    } else {
+        let near: Vec<String> = near.iter().map(|name| format!("`{name}`")).collect();
+        error.hint(format!("Did you mean {}?", near.join(" or ")))
+    })
+}
+
+/// True for filters whose text is never taken for a list or a dictionary.
+pub fn writes_text(name: &str) -> bool {
+    matches!(
+        short(name),
+        "string" | "to_json" | "to_nice_json" | "to_yaml" | "to_nice_yaml" | "ppretty" | "json"
+    )
+}
+
+/// Filters that know what to do with something undefined.
+fn takes_undefined(name: &str) -> bool {
+    matches!(name, "default" | "d" | "mandatory" | "type_debug")
+}
+
+/// Applies a filter by name.
+pub fn apply(interp: &mut Interp, name: &str, value: Value, args: Args) -> Outcome {
+    let Some(filter) = find(name) else {
+        return Err(problem(name)
+            .unwrap_or_else(|| TemplateError::new(format!("there is no filter named '{name}'"))));
+    };
+    if let Value::Undefined(missing) = &value
+        && !takes_undefined(filter.name)
+    {
+        return Err(Mistake::undefined(missing).into());
+    }
+    (filter.run)(interp, &value, args)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::template::testing::templar;
+
+    #[test]
+    fn every_example_holds() {
+        let templar = templar(&serde_json::json!({}));
+        for filter in TABLES.iter().flat_map(|table| table.iter()) {
+            let (expression, expected) = filter.example;
+            match templar.expr(expression) {
+                Ok(value) => assert_eq!(value.repr(), expected, "{expression}"),
+                Err(error) => panic!("{expression}: {error} {:?}", error.hints),
+            }
+        }
+    }
+
+    #[test]
+    fn no_name_stands_twice() {
+        let mut names: Vec<&str> = TABLES.iter().flat_map(|table| table.iter()).map(|f| f.name).collect();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(count, names.len());
+        assert!(REFUSED.iter().all(|(name, _)| !names.contains(name)));
+    }
+
+    #[test]
+    fn unknown_filters_name_what_was_meant() {
+        let error = problem("regex_replac").unwrap();
+        assert!(error.hints[0].contains("`regex_replace`"), "{:?}", error.hints);
+        assert!(problem("community.general.json_query").unwrap().message.contains("isn't supported"));
+        assert!(problem("ansible.builtin.combine").is_none());
+    }
+}

@@ -1,0 +1,119 @@
+//! Lookups that arrange what they are given: the loops `with_items`, `with_nested` and their like.
+
+use super::terms;
+use crate::content::template::TemplateError;
+use crate::content::template::eval::args::{Args, text_of};
+use crate::content::template::eval::{Interp, Outcome};
+use crate::content::template::filters;
+use crate::content::value::Value;
+
+/// Lists become their items, one level deep.
+fn flat(items: &[Value]) -> Outcome<Vec<Value>> {
+    let mut found = Vec::new();
+    for item in items {
+        match item {
+            Value::List(_) | Value::Tuple(_) => found.extend(item.iterate()?),
+            other => found.push(other.clone()),
+        }
+    }
+    Ok(found)
+}
+
+pub(super) fn items(_: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
+    args.no_more_names("items", &[])?;
+    flat(&terms(&args))
+}
+
+pub(super) fn list(_: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
+    args.no_more_names("list", &[])?;
+    Ok(args.positional)
+}
+
+pub(super) fn flattened(_: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
+    args.no_more_names("flattened", &[])?;
+    let mut found = args.positional;
+    while found.iter().any(|item| matches!(item, Value::List(_) | Value::Tuple(_))) {
+        found = flat(&found)?;
+    }
+    Ok(found)
+}
+
+pub(super) fn dict(_: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
+    args.no_more_names("dict", &[])?;
+    let mut found = Vec::new();
+    for term in flat(&args.positional)? {
+        let Some(entries) = term.entries() else {
+            return Err(TemplateError::new("with_dict expects a dict"));
+        };
+        for (key, value) in entries {
+            found.push(Value::record([("key", key.0), ("value", value)]));
+        }
+    }
+    Ok(found)
+}
+
+pub(super) fn indexed_items(_: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
+    args.no_more_names("indexed_items", &[])?;
+    let items = flat(&args.positional)?.into_iter();
+    Ok((0..).zip(items).map(|(at, item)| Value::tuple(vec![Value::Int(at), item])).collect())
+}
+
+/// Every combination of an item of each list, the last one fastest.
+pub(super) fn nested(_: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
+    args.no_more_names("nested", &[])?;
+    if args.positional.is_empty() {
+        return Err(TemplateError::new("with_nested requires at least one element in the nested list"));
+    }
+    let mut rows: Vec<Vec<Value>> = vec![Vec::new()];
+    for term in &args.positional {
+        let items = match term {
+            Value::List(_) | Value::Tuple(_) => term.iterate()?,
+            single => vec![single.clone()],
+        };
+        let longer = rows.iter().flat_map(|row| {
+            items.iter().map(|item| {
+                let mut row = row.clone();
+                row.push(item.clone());
+                row
+            })
+        });
+        rows = longer.collect();
+    }
+    rows.into_iter().map(|row| flat(&row).map(Value::list)).collect()
+}
+
+/// The first items of all lists, the second ones, and so on; None where a list is shorter.
+pub(super) fn together(_: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
+    args.no_more_names("together", &[])?;
+    let mut lists = Vec::new();
+    for term in &args.positional {
+        lists.push(term.iterate()?);
+    }
+    if lists.is_empty() {
+        return Err(TemplateError::new("with_together requires at least one element in each list"));
+    }
+    let len = lists.iter().map(Vec::len).max().unwrap_or(0);
+    let row = |at: usize| -> Outcome {
+        let row: Vec<Value> = lists.iter().map(|list| list.get(at).cloned().unwrap_or(Value::None)).collect();
+        flat(&row).map(Value::list)
+    };
+    (0..len).map(row).collect()
+}
+
+pub(super) fn subelements(_: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
+    args.no_more_names("subelements", &[])?;
+    let (Some(elements), Some(path)) = (args.positional.first(), args.positional.get(1)) else {
+        return Err(TemplateError::new(
+            "subelements lookup expects a list of two or three items",
+        ));
+    };
+    let flags = args.positional.get(2);
+    let skip = flags.and_then(|flags| flags.get("skip_missing")).is_some_and(|skip| skip.truthy());
+    let path = Value::from(text_of(path)?);
+    filters::subelement_pairs(elements, &path, skip)
+}
+
+pub(super) fn random_choice(interp: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
+    let items = Value::list(flat(&args.positional)?);
+    filters::apply(interp, "random", items, Args::default()).map(|chosen| vec![chosen])
+}

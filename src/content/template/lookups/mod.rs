@@ -1,0 +1,146 @@
+//! Lookups: `lookup('file', 'x')`, `query('fileglob', '*.conf')` and the loops `with_…`.
+
+mod collections;
+mod files;
+mod password;
+mod sequence;
+mod variables;
+
+use super::TemplateError;
+use super::eval::args::{Args, text_of};
+use super::eval::{Interp, Outcome};
+use super::filters::short;
+use crate::content::nearest::nearest;
+use crate::content::value::{Mistake, Value};
+
+type Run = fn(&mut Interp, Args) -> Outcome<Vec<Value>>;
+
+const LOOKUPS: &[(&str, Run)] = &[
+    ("dict", collections::dict),
+    ("env", variables::env),
+    ("file", files::file),
+    ("fileglob", files::fileglob),
+    ("first_found", files::first_found),
+    ("indexed_items", collections::indexed_items),
+    ("inventory_hostnames", variables::inventory_hostnames),
+    ("items", collections::items),
+    ("lines", files::lines),
+    ("list", collections::list),
+    ("nested", collections::nested),
+    ("cartesian", collections::nested),
+    ("flattened", collections::flattened),
+    ("password", password::password),
+    ("pipe", files::pipe),
+    ("random_choice", collections::random_choice),
+    ("sequence", sequence::sequence),
+    ("subelements", collections::subelements),
+    ("template", files::template),
+    ("together", collections::together),
+    ("varnames", variables::varnames),
+    ("vars", variables::vars),
+];
+
+/// Lookups of Ansible that this program doesn't have.
+const REFUSED: [(&str, &str); 5] = [
+    ("config", "There is no ansible.cfg to read it from."),
+    ("csvfile", "Read the file with `lookup('file', …)` and split it."),
+    ("ini", "Read the file with `lookup('file', …)` and `regex_search`."),
+    ("unvault", "Encrypted files aren't supported yet."),
+    ("url", "Use the module `uri` in a task."),
+];
+
+/// Why a name is no lookup; None when it is one.
+pub fn problem(name: &str) -> Option<TemplateError> {
+    let own = short(name);
+    if LOOKUPS.iter().any(|(known, _)| *known == own) {
+        return None;
+    }
+    if let Some((_, advice)) = REFUSED.iter().find(|(refused, _)| *refused == own) {
+        let message = format!("the lookup '{name}' isn't supported");
+        return Some(TemplateError::new(message).hint(*advice));
+    }
+    let error = TemplateError::new(format!("there is no lookup named '{name}'"));
+    let known = LOOKUPS.iter().map(|(known, _)| *known);
+    Some(match nearest(own, known, 1).first() {
+        Some(near) => error.hint(format!("Did you mean `{near}`?")),
+        None => error,
+    })
+}
+
+/// Runs a lookup by name on its terms.
+pub fn run(interp: &mut Interp, name: &str, args: Args) -> Outcome<Vec<Value>> {
+    let own = short(name);
+    match LOOKUPS.iter().find(|(known, _)| *known == own) {
+        Some((_, run)) => run(interp, args),
+        None => Err(problem(name).unwrap_or_else(|| {
+            TemplateError::new(format!("there is no lookup named '{name}'"))
+        })),
+    }
+}
+
+/// `lookup()` joins text with commas and gives a single value as it is; `query()` gives a list. What is found is
+/// data: it is never templated.
+pub fn call(interp: &mut Interp, mut args: Args, mut want_list: bool) -> Outcome {
+    if args.positional.is_empty() {
+        return Err(TemplateError::new("lookup() needs the name of a lookup"));
+    }
+    let name = text_of(&args.positional.remove(0))?;
+    want_list = args.take_flag("wantlist", want_list);
+    let errors = args.take("errors").map(|errors| errors.to_text());
+    let allow_unsafe = args.take_flag("allow_unsafe", false);
+    for term in &args.positional {
+        if let Value::Undefined(missing) = term {
+            return Err(Mistake::undefined(missing).into());
+        }
+    }
+    let found = match run(interp, &name, args) {
+        Ok(found) => found,
+        Err(error) if error.is_undefined() || problem(&name).is_some() => return Err(error),
+        Err(_) if matches!(errors.as_deref(), Some("ignore" | "warn")) => {
+            return Ok(if want_list { Value::list(Vec::new()) } else { Value::None });
+        }
+        Err(mut error) => {
+            error.message = format!("lookup '{name}': {}", error.message);
+            return Err(error);
+        }
+    };
+    let found: Vec<Value> = if allow_unsafe {
+        found
+    } else {
+        if !found.is_empty() {
+            interp.taint();
+        }
+        found.iter().map(Value::distrusted).collect()
+    };
+    if want_list || found.is_empty() {
+        return Ok(Value::list(found));
+    }
+    let texts: Option<Vec<&str>> = found.iter().map(Value::as_str).collect();
+    Ok(match texts {
+        Some(texts) if allow_unsafe => Value::from(texts.join(",")),
+        Some(texts) => Value::untrusted(texts.join(",")),
+        None if found.len() == 1 => found[0].clone(),
+        None => Value::list(found),
+    })
+}
+
+/// The terms as text.
+fn words(args: &Args) -> Outcome<Vec<String>> {
+    let mut words = Vec::new();
+    for term in &args.positional {
+        match term {
+            Value::List(_) | Value::Tuple(_) => {
+                for item in term.iterate()? {
+                    words.push(text_of(&item)?);
+                }
+            }
+            other => words.push(text_of(other)?),
+        }
+    }
+    Ok(words)
+}
+
+/// The terms of a lookup that works on lists: the arguments, or the items of the only one.
+fn terms(args: &Args) -> Vec<Value> {
+    args.positional.clone()
+}

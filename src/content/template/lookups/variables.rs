@@ -1,0 +1,109 @@
+//! Lookups of variables, hosts and the environment.
+
+use super::words;
+use crate::content::template::TemplateError;
+use crate::content::template::eval::args::Args;
+use crate::content::template::eval::{Interp, Outcome};
+use crate::content::template::filters::{Flags, Pattern};
+use crate::content::value::{Mistake, Value};
+
+/// Variables of the environment that the command was started in.
+pub(super) fn env(interp: &mut Interp, mut args: Args) -> Outcome<Vec<Value>> {
+    let default = args.take("default");
+    args.no_more_names("env", &["default"])?;
+    let mut found = Vec::new();
+    for name in words(&args)? {
+        let name = name.split_whitespace().next().unwrap_or("").to_owned();
+        let value = interp.templar.settings().environment.get(&name);
+        found.push(match (value, &default) {
+            (Some(value), _) => Value::untrusted(value.as_str()),
+            (None, Some(Value::Undefined(missing))) => return Err(Mistake::undefined(missing).into()),
+            (None, Some(default)) => default.clone(),
+            (None, None) => Value::from(""),
+        });
+    }
+    Ok(found)
+}
+
+pub(super) fn vars(interp: &mut Interp, mut args: Args) -> Outcome<Vec<Value>> {
+    let default = args.take("default");
+    args.no_more_names("vars", &["default"])?;
+    let mut found = Vec::new();
+    for name in words(&args)? {
+        match interp.lookup_variable(&name)? {
+            Some(Value::Undefined(missing)) => match &default {
+                Some(default) => found.push(default.clone()),
+                None => return Err(Mistake::undefined(&missing).into()),
+            },
+            Some(value) => found.push(value),
+            None => match &default {
+                Some(default) => found.push(default.clone()),
+                None => {
+                    let mut error =
+                        TemplateError::new(format!("No variable found with this name: {name}"));
+                    error.name = Some(name);
+                    return Err(error);
+                }
+            },
+        }
+    }
+    Ok(found)
+}
+
+/// Names of variables that fit a regular expression.
+pub(super) fn varnames(interp: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
+    args.no_more_names("varnames", &[])?;
+    let mut names = interp.templar.names();
+    names.sort_unstable();
+    names.dedup();
+    let mut found = Vec::new();
+    for pattern in words(&args)? {
+        let pattern = Pattern::new(&pattern, Flags::default())?;
+        for name in &names {
+            if pattern.is_found(name)? {
+                found.push(Value::from(name.as_str()));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Hosts of the inventory that fit a pattern of hosts and groups; with `:`, `&` and `!`.
+pub(super) fn inventory_hostnames(interp: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
+    args.no_more_names("inventory_hostnames", &[])?;
+    let groups = interp.lookup_variable("groups")?;
+    let groups = groups.and_then(|groups| groups.entries()).unwrap_or_default();
+    let all: Vec<Value> = groups
+        .get(&crate::content::value::Key::from("all"))
+        .and_then(|all| all.iterate().ok())
+        .unwrap_or_default();
+    let members = |name: &str| -> Outcome<Vec<Value>> {
+        let pattern = glob::Pattern::new(name)
+            .map_err(|error| TemplateError::new(format!("'{name}' isn't a pattern: {error}")))?;
+        let mut found: Vec<Value> = Vec::new();
+        for (group, hosts) in &groups {
+            if pattern.matches(&group.0.to_text()) {
+                found.extend(hosts.iterate()?);
+            }
+        }
+        found.extend(all.iter().filter(|host| pattern.matches(&host.to_text())).cloned());
+        Ok(found)
+    };
+    let mut chosen: Vec<Value> = Vec::new();
+    let patterns = words(&args)?.join(",");
+    let parts: Vec<&str> = patterns.split([',', ':']).map(str::trim).filter(|part| !part.is_empty()).collect();
+    for part in parts.iter().filter(|part| !part.starts_with(['!', '&'])) {
+        for host in members(part)? {
+            if !chosen.contains(&host) {
+                chosen.push(host);
+            }
+        }
+    }
+    for part in parts.iter().filter(|part| part.starts_with(['!', '&'])) {
+        let other = members(&part[1..])?;
+        let keep = part.starts_with('&');
+        chosen.retain(|host| other.contains(host) == keep);
+    }
+    chosen.sort_by_key(|host| all.iter().position(|known| known == host));
+    Ok(chosen)
+}
