@@ -155,12 +155,17 @@ impl Templar {
         })
     }
 
-    /// What a lookup finds, as `query(name, *terms)`.
+    /// What a lookup finds, as the items of a loop `with_…`: tuples become lists there.
     pub fn lookup(&self, name: &str, terms: Vec<Value>) -> Result<Vec<Value>, TemplateError> {
         self.public(|trail| {
             let template = syntax::expression("none")?;
             let mut interp = Interp::new(self, trail, &template, true);
-            super::lookups::run(&mut interp, name, super::eval::Args::of(terms))
+            let found = super::lookups::run(&mut interp, name, super::eval::Args::of(terms))?;
+            let found = found.into_iter().map(|item| match item {
+                Value::Tuple(items) => Value::list(items.to_vec()),
+                other => other,
+            });
+            Ok(found.collect())
         })
     }
 
