@@ -21,7 +21,10 @@ pub fn template(parsed: Result<Arc<Template>, TemplateError>) -> Vec<Fault> {
 
 fn fault(mut error: TemplateError) -> Fault {
     if let Some((line, column)) = error.span {
-        error.message = format!("{} (line {line}, column {column} of the template)", error.message);
+        error.message = format!(
+            "{} (line {line}, column {column} of the template)",
+            error.message
+        );
     }
     Fault::from(error)
 }
@@ -52,7 +55,10 @@ impl Checker {
             }
             Stmt::For(definition) => {
                 self.expr(&definition.iter);
-                definition.filter.iter().for_each(|filter| self.expr(filter));
+                definition
+                    .filter
+                    .iter()
+                    .for_each(|filter| self.expr(filter));
                 self.body(&definition.body);
                 self.body(&definition.otherwise);
             }
@@ -83,7 +89,9 @@ impl Checker {
                 self.expr(filter);
                 self.body(body);
             }
-            Stmt::Include { name, .. } | Stmt::Import { name, .. } | Stmt::FromImport { name, .. } => {
+            Stmt::Include { name, .. }
+            | Stmt::Import { name, .. }
+            | Stmt::FromImport { name, .. } => {
                 self.expr(name);
             }
             Stmt::Block(block) => self.body(&block.body),
@@ -91,13 +99,20 @@ impl Checker {
     }
 
     fn definition(&mut self, definition: &Macro) {
-        definition.defaults.iter().for_each(|default| self.expr(default));
+        definition
+            .defaults
+            .iter()
+            .for_each(|default| self.expr(default));
         self.body(&definition.body);
     }
 
     fn arguments(&mut self, arguments: &Arguments) {
         let named = arguments.named.iter().map(|(_, value)| value);
-        let stars = arguments.star.iter().chain(&arguments.star_star).map(|star| &**star);
+        let stars = arguments
+            .star
+            .iter()
+            .chain(&arguments.star_star)
+            .map(|star| &**star);
         for value in arguments.positional.iter().chain(named).chain(stars) {
             self.expr(value);
         }
@@ -208,20 +223,24 @@ mod test {
     use crate::content::template::Templar;
 
     fn messages(text: &str) -> Vec<String> {
-        Templar::check(text).into_iter().map(|fault| fault.message).collect()
+        Templar::check(text)
+            .into_iter()
+            .map(|fault| fault.message)
+            .collect()
     }
 
     #[test]
     fn unknown_names_are_found_before_anything_runs() {
         assert!(messages("{{ a | upper | map('trim') | list }}").is_empty());
         assert!(messages("plain }} text").is_empty());
-        let faults = messages("{{ a | uper }}{% if b is definde %}{{ lookup('fille', 'x') }}{% endif %}");
+        let faults =
+            messages("{{ a | uper }}{% if b is definde %}{{ lookup('fille', 'x') }}{% endif %}");
         assert_eq!(
             faults,
             [
                 "there is no filter named 'uper' (line 1, column 8 of the template)",
-                "there is no test named 'definde' (line 1, column 26 of the template)",
-                "there is no lookup named 'fille' (line 1, column 50 of the template)",
+                "there is no test named 'definde' (line 1, column 23 of the template)",
+                "there is no lookup named 'fille' (line 1, column 45 of the template)",
             ]
         );
         assert_eq!(messages("{{ a | select('defind') }}").len(), 1);
@@ -234,6 +253,9 @@ mod test {
         assert!(faults[0].contains("`endif`"), "{faults:?}");
         assert_eq!(Templar::check_expression("a ==").len(), 1);
         assert!(Templar::check_file("#jinja2: trim_blocks: False\n{{ a }}").is_empty());
-        assert_eq!(Templar::check_file("#jinja2: trim_blox: False\n{{ a }}").len(), 1);
+        assert_eq!(
+            Templar::check_file("#jinja2: trim_blox: False\n{{ a }}").len(),
+            1
+        );
     }
 }

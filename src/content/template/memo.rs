@@ -28,7 +28,10 @@ impl Names {
     }
 
     fn meets(self, other: Self) -> bool {
-        self.0.iter().zip(other.0).any(|(own, other)| own & other != 0)
+        self.0
+            .iter()
+            .zip(other.0)
+            .any(|(own, other)| own & other != 0)
     }
 }
 

@@ -58,7 +58,11 @@ impl Templar {
     /// # Errors
     /// Where a template can't be parsed, uses something undefined, or fails.
     pub fn render(&self, value: &Value) -> Result<Value, TemplateError> {
-        self.public(|trail| Ok(self.render_value(value, trail)?.unwrap_or_else(|| value.clone())))
+        self.public(|trail| {
+            Ok(self
+                .render_value(value, trail)?
+                .unwrap_or_else(|| value.clone()))
+        })
     }
 
     /// Renders a text of the operator, to a value of the type that Ansible gives it.
@@ -249,14 +253,17 @@ impl Templar {
             if let Some(base) = base.filter(|_| !known.is_empty()) {
                 let mut keys = known;
                 keys.truncate(8);
-                error.hints.push(format!("`{base}` has: {}.", keys.join(", ")));
+                error
+                    .hints
+                    .push(format!("`{base}` has: {}.", keys.join(", ")));
             }
             return error;
         }
         let near: Vec<String> = near.into_iter().map(shown).collect();
-        error
-            .hints
-            .push(format!("Defined, with a similar name: {}.", near.join(", ")));
+        error.hints.push(format!(
+            "Defined, with a similar name: {}.",
+            near.join(", ")
+        ));
         error
     }
 
@@ -304,7 +311,10 @@ impl Templar {
         }
         let mut rendered = Vec::with_capacity(items.len());
         for item in items {
-            rendered.push(self.render_value(item, trail)?.unwrap_or_else(|| item.clone()));
+            rendered.push(
+                self.render_value(item, trail)?
+                    .unwrap_or_else(|| item.clone()),
+            );
         }
         Ok(Some(Value::list(rendered)))
     }

@@ -26,7 +26,11 @@ fn value(json: &Json) -> Value {
         Json::Array(items) => Value::list(items.iter().map(value).collect()),
         Json::Object(entries) => match entries.get("__unsafe") {
             Some(inner) => Value::from_json(inner),
-            None => Value::record(entries.iter().map(|(name, inner)| (name.as_str(), value(inner)))),
+            None => Value::record(
+                entries
+                    .iter()
+                    .map(|(name, inner)| (name.as_str(), value(inner))),
+            ),
         },
         other => Value::from_trusted_json(other),
     }
@@ -34,7 +38,12 @@ fn value(json: &Json) -> Value {
 
 pub(crate) fn scope(vars: &Json) -> Vars {
     let entries = vars.as_object().cloned().unwrap_or_default();
-    Vars(entries.iter().map(|(name, inner)| (name.clone(), value(inner))).collect())
+    Vars(
+        entries
+            .iter()
+            .map(|(name, inner)| (name.clone(), value(inner)))
+            .collect(),
+    )
 }
 
 pub(crate) fn templar(vars: &Json) -> Templar {

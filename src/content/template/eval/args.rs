@@ -105,12 +105,18 @@ pub fn int_of(what: &str, value: &Value) -> Result<i64, TemplateError> {
     let found = match value {
         Value::Undefined(missing) => return Err(Mistake::undefined(missing).into()),
         Value::Str(text) => text.text.trim().parse().ok(),
-        #[expect(clippy::cast_possible_truncation, reason = "checked against the bounds")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "checked against the bounds"
+        )]
         Value::Float(float) if float.is_finite() && float.abs() < 9.0e18 => Some(*float as i64),
         other => other.as_int(),
     };
     found.ok_or_else(|| {
-        TemplateError::new(format!("{what} must be a whole number, not {}", value.repr()))
+        TemplateError::new(format!(
+            "{what} must be a whole number, not {}",
+            value.repr()
+        ))
     })
 }
 

@@ -51,7 +51,8 @@ impl Interp<'_> {
         }
         if let Some(block) = downcast::<BlockCall>(function) {
             let frame = Arc::clone(&self.frame);
-            let printed = self.capture(|interp| interp.print_block(&block.name, block.level, frame))?;
+            let printed =
+                self.capture(|interp| interp.print_block(&block.name, block.level, frame))?;
             return Ok(printed.value);
         }
         if let Some(joiner) = downcast::<Joiner>(function) {

@@ -4,11 +4,11 @@ use super::args::{Args, text_of, truth};
 use super::objects::Method;
 use super::output::at;
 use super::{Interp, Outcome, methods, stack};
+use crate::content::template::globals::time;
 use crate::content::template::syntax::ast::{
     Arguments, Arithmetic, Comparison, Expr, ExprKind, Name, Span,
 };
 use crate::content::template::templar::Slot;
-use crate::content::template::globals::time;
 use crate::content::template::{TemplateError, filters, globals, tests};
 use crate::content::value::{self, Key, Mistake, Text, Value};
 use indexmap::IndexMap;
@@ -183,9 +183,7 @@ impl Interp<'_> {
 
     /// The variable itself, or the copy that this template may change.
     fn own(&mut self, name: &Name, slot: Slot) -> Value {
-        if !self.template.changes_values
-            || !matches!(slot.value, Value::List(_) | Value::Dict(_))
-        {
+        if !self.template.changes_values || !matches!(slot.value, Value::List(_) | Value::Dict(_)) {
             return slot.value;
         }
         self.copies
@@ -285,7 +283,9 @@ impl Interp<'_> {
                 };
                 return Err(at(mistake, star.span));
             };
-            let named = entries.into_iter().map(|(key, value)| (key.0.to_text().into(), value));
+            let named = entries
+                .into_iter()
+                .map(|(key, value)| (key.0.to_text().into(), value));
             args.named.extend(named);
         }
         Ok(args)

@@ -1,7 +1,7 @@
 //! Python's two ways of formatting: `'%s' % value` and `'{}'.format(value)`.
 
-use super::args::{Args, text_of};
 use super::Outcome;
+use super::args::{Args, text_of};
 use crate::content::template::TemplateError;
 use crate::content::value::{Mistake, Text, Value, float_repr};
 use num_bigint::BigInt;
@@ -54,14 +54,14 @@ pub fn percent(format: &Text, value: &Value) -> Result<Value, Mistake> {
         let mut layout = Layout::default();
         let mut item = None;
         if let Some(inner) = rest.strip_prefix('(') {
-            let end = inner.find(')').ok_or_else(|| Mistake::new("incomplete format key"))?;
+            let end = inner
+                .find(')')
+                .ok_or_else(|| Mistake::new("incomplete format key"))?;
             named = true;
             let key = &inner[..end];
-            item = Some(
-                value
-                    .get(key)
-                    .ok_or_else(|| Mistake::new(format!("the format names '{key}', which isn't given")))?,
-            );
+            item = Some(value.get(key).ok_or_else(|| {
+                Mistake::new(format!("the format names '{key}', which isn't given"))
+            })?);
             rest = &inner[end + 1..];
         }
         rest = percent_flags(rest, &mut layout, &mut items)?;
@@ -143,8 +143,8 @@ fn percent_item(kind: char, layout: &Layout, item: &Value) -> Result<String, Mis
             Ok(lay_text(&text, &layout))
         }
         'd' | 'i' | 'u' => {
-            let whole = whole_of(item)
-                .ok_or_else(|| wants(kind, "a real number is required", item))?;
+            let whole =
+                whole_of(item).ok_or_else(|| wants(kind, "a real number is required", item))?;
             Ok(lay_number(&whole, &layout, 'd'))
         }
         'x' | 'X' | 'o' => {
@@ -154,9 +154,9 @@ fn percent_item(kind: char, layout: &Layout, item: &Value) -> Result<String, Mis
             Ok(lay_number(&whole, &layout, kind))
         }
         'e' | 'E' | 'f' | 'F' | 'g' | 'G' => {
-            let float = item
-                .to_float()
-                .ok_or_else(|| Mistake::new(format!("must be real number, not {}", item.type_name())))?;
+            let float = item.to_float().ok_or_else(|| {
+                Mistake::new(format!("must be real number, not {}", item.type_name()))
+            })?;
             Ok(lay_float(float, &layout, kind))
         }
         'c' => match item {
@@ -168,7 +168,9 @@ fn percent_item(kind: char, layout: &Layout, item: &Value) -> Result<String, Mis
                 .map(|c| lay_text(&c.to_string(), &layout))
                 .ok_or_else(|| Mistake::new("%c requires int or char")),
         },
-        other => Err(Mistake::new(format!("unsupported format character '{other}'"))),
+        other => Err(Mistake::new(format!(
+            "unsupported format character '{other}'"
+        ))),
     }
 }
 
@@ -345,9 +347,12 @@ fn fields(
             continue;
         }
         if brace == "}" {
-            return Err(TemplateError::new("Single '}' encountered in format string"));
+            return Err(TemplateError::new(
+                "Single '}' encountered in format string",
+            ));
         }
-        let end = closing(rest).ok_or_else(|| TemplateError::new("Single '{' encountered in format string"))?;
+        let end = closing(rest)
+            .ok_or_else(|| TemplateError::new("Single '{' encountered in format string"))?;
         let (field, spec) = match split_spec(&rest[..end]) {
             (field, Some(spec)) => (field, fields(spec, args, next, trusted, depth + 1)?),
             (field, None) => (field, String::new()),
@@ -413,13 +418,18 @@ fn field_value(path: &str, args: &Args, next: &mut usize) -> Outcome {
     let missing = || TemplateError::new("Replacement index out of range for positional args tuple");
     let mut value = if first.is_empty() {
         *next += 1;
-        args.positional.get(*next - 1).cloned().ok_or_else(missing)?
+        args.positional
+            .get(*next - 1)
+            .cloned()
+            .ok_or_else(missing)?
     } else if let Ok(index) = first.parse::<usize>() {
         args.positional.get(index).cloned().ok_or_else(missing)?
     } else {
         let named = args.named.iter().find(|(name, _)| &**name == first);
         let named = named.map(|(_, value)| value.clone());
-        named.ok_or_else(|| TemplateError::new(format!("the format names '{first}', which isn't given")))?
+        named.ok_or_else(|| {
+            TemplateError::new(format!("the format names '{first}', which isn't given"))
+        })?
     };
     while !rest.is_empty() {
         let (key, after) = if let Some(inner) = rest.strip_prefix('[') {
@@ -430,7 +440,10 @@ fn field_value(path: &str, args: &Args, next: &mut usize) -> Outcome {
             let end = inner.find(['.', '[']).unwrap_or(inner.len());
             inner.split_at(end)
         };
-        let by_index = key.parse().ok().and_then(|index| value.get_item(&Value::Int(index)));
+        let by_index = key
+            .parse()
+            .ok()
+            .and_then(|index| value.get_item(&Value::Int(index)));
         let found = value.get(key).or(by_index);
         value = found.ok_or_else(|| {
             TemplateError::new(format!("'{}' has nothing under '{key}'", value.type_name()))
@@ -456,17 +469,28 @@ pub fn format_spec(value: &Value, spec: &str) -> Outcome<String> {
             value.type_name()
         ))
     };
-    if let Some(whole) = value.to_bigint().filter(|_| !matches!(value, Value::Bool(_)) || layout.kind.is_some()) {
+    if let Some(whole) = value
+        .to_bigint()
+        .filter(|_| !matches!(value, Value::Bool(_)) || layout.kind.is_some())
+    {
         return match layout.kind {
             None | Some('d' | 'n') => Ok(lay_number(&whole, &layout, 'd')),
             Some(kind @ ('x' | 'X' | 'o' | 'b')) => Ok(lay_number(&whole, &layout, kind)),
             Some('c') => Ok(lay_text(
-                &whole.to_string().parse().ok().and_then(char::from_u32).ok_or_else(unknown)?.to_string(),
+                &whole
+                    .to_string()
+                    .parse()
+                    .ok()
+                    .and_then(char::from_u32)
+                    .ok_or_else(unknown)?
+                    .to_string(),
                 &layout,
             )),
-            Some(kind @ ('e' | 'E' | 'f' | 'F' | 'g' | 'G' | '%')) => {
-                Ok(lay_float(value.to_float().unwrap_or(f64::NAN), &layout, kind))
-            }
+            Some(kind @ ('e' | 'E' | 'f' | 'F' | 'g' | 'G' | '%')) => Ok(lay_float(
+                value.to_float().unwrap_or(f64::NAN),
+                &layout,
+                kind,
+            )),
             _ => Err(unknown()),
         };
     }
@@ -474,11 +498,18 @@ pub fn format_spec(value: &Value, spec: &str) -> Outcome<String> {
         return match layout.kind {
             None if layout.precision.is_none() => {
                 let sign = sign(float.is_sign_negative(), &layout);
-                Ok(pad(&sign, &float_repr(float.abs()), &layout, layout.align.unwrap_or('>')))
+                Ok(pad(
+                    &sign,
+                    &float_repr(float.abs()),
+                    &layout,
+                    layout.align.unwrap_or('>'),
+                ))
             }
             None => Ok(lay_float(*float, &layout, 'g')),
             Some('n') => Ok(lay_float(*float, &layout, 'g')),
-            Some(kind @ ('e' | 'E' | 'f' | 'F' | 'g' | 'G' | '%')) => Ok(lay_float(*float, &layout, kind)),
+            Some(kind @ ('e' | 'E' | 'f' | 'F' | 'g' | 'G' | '%')) => {
+                Ok(lay_float(*float, &layout, kind))
+            }
             _ => Err(unknown()),
         };
     }

@@ -76,12 +76,18 @@ impl Interp<'_> {
     }
 
     /// The template that the expression names, or the first of several that exists.
-    fn load(&mut self, name: &Expr, ignore_missing: bool) -> Outcome<Option<(PathBuf, Arc<Template>)>> {
+    fn load(
+        &mut self,
+        name: &Expr,
+        ignore_missing: bool,
+    ) -> Outcome<Option<(PathBuf, Arc<Template>)>> {
         let value = self.eval(name)?;
         let names = match &value {
             Value::Str(text) => vec![text.text.to_string()],
             other => {
-                let items = other.iterate().map_err(|mistake| super::at(mistake, name.span))?;
+                let items = other
+                    .iterate()
+                    .map_err(|mistake| super::at(mistake, name.span))?;
                 items.iter().map(Value::to_text).collect()
             }
         };
@@ -96,9 +102,11 @@ impl Interp<'_> {
                 .iter()
                 .map(|dir| dir.display().to_string())
                 .collect();
-            return Err(TemplateError::new(format!("template not found: {}", names.join(", ")))
-                .on(name.span.line, name.span.column)
-                .hint(format!("Searched in: {}.", searched.join(", "))));
+            return Err(
+                TemplateError::new(format!("template not found: {}", names.join(", ")))
+                    .on(name.span.line, name.span.column)
+                    .hint(format!("Searched in: {}.", searched.join(", "))),
+            );
         };
         if self.including.contains(&path) {
             let chain: Vec<String> = self
@@ -117,8 +125,8 @@ impl Interp<'_> {
             TemplateError::new(format!("{} can't be read: {error}", path.display()))
                 .on(name.span.line, name.span.column)
         })?;
-        let template = syntax::template(&text, &Options::file())
-            .map_err(|error| in_file(error, &path))?;
+        let template =
+            syntax::template(&text, &Options::file()).map_err(|error| in_file(error, &path))?;
         Ok(Some((path, template)))
     }
 

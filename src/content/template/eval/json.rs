@@ -21,7 +21,11 @@ const MAX_DEPTH: usize = 200;
 /// The value as JSON.
 pub fn dump(value: &Value, style: &Style) -> Outcome<String> {
     let mut out = String::new();
-    Writer { style, out: &mut out }.value(value, 0)?;
+    Writer {
+        style,
+        out: &mut out,
+    }
+    .value(value, 0)?;
     Ok(out)
 }
 
@@ -56,7 +60,11 @@ impl Writer<'_> {
             Value::Bool(value) => self.out.push_str(if *value { "true" } else { "false" }),
             Value::Float(value) if value.is_nan() => self.out.push_str("NaN"),
             Value::Float(value) if value.is_infinite() => {
-                self.out.push_str(if *value > 0.0 { "Infinity" } else { "-Infinity" });
+                self.out.push_str(if *value > 0.0 {
+                    "Infinity"
+                } else {
+                    "-Infinity"
+                });
             }
             Value::Float(value) => self.out.push_str(&float_repr(*value)),
             Value::Int(_) | Value::BigInt(_) => self.out.push_str(&value.to_text()),

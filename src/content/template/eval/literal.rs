@@ -220,13 +220,26 @@ mod tests {
             ("[(1)]", "[1]"),
         ];
         for (text, expected) in cases {
-            assert_eq!(parse(text).map(|value| value.repr()).as_deref(), Some(expected), "{text}");
+            assert_eq!(
+                parse(text).map(|value| value.repr()).as_deref(),
+                Some(expected),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn other_text_is_not_read() {
-        for text in ["[1", "[1.2.3.4]", "[a]", "{1, 2}", "[1] x", "[01]", "{'a' 1}", "[1 2]"] {
+        for text in [
+            "[1",
+            "[1.2.3.4]",
+            "[a]",
+            "{1, 2}",
+            "[1] x",
+            "[01]",
+            "{'a' 1}",
+            "[1 2]",
+        ] {
             assert!(parse(text).is_none(), "{text}");
         }
     }

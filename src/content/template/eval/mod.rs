@@ -116,7 +116,10 @@ impl<'a> Interp<'a> {
         };
         let plain = matches!(
             template.body.first(),
-            Some(Stmt::Print(Expr { kind: ExprKind::Name(_) | ExprKind::Attr(..) | ExprKind::Item(..), .. }))
+            Some(Stmt::Print(Expr {
+                kind: ExprKind::Name(_) | ExprKind::Attr(..) | ExprKind::Item(..),
+                ..
+            }))
         );
         let result = result.map(|value| {
             if self.tainted && !plain {
@@ -253,7 +256,10 @@ impl<'a> Interp<'a> {
                 } else {
                     match otherwise {
                         Some(otherwise) => self.eval_printed(otherwise),
-                        None => Ok((Value::undefined("the value of an `if` without `else`"), false)),
+                        None => Ok((
+                            Value::undefined("the value of an `if` without `else`"),
+                            false,
+                        )),
                     }
                 }
             }
@@ -335,7 +341,12 @@ impl<'a> Interp<'a> {
         self.iterations(&state, &outer, span)
     }
 
-    fn iterations(&mut self, state: &Arc<LoopValue>, outer: &Arc<Frame>, span: Span) -> Outcome<()> {
+    fn iterations(
+        &mut self,
+        state: &Arc<LoopValue>,
+        outer: &Arc<Frame>,
+        span: Span,
+    ) -> Outcome<()> {
         let name: Name = "loop".into();
         for (index, item) in state.items.iter().enumerate() {
             state.state().index = index;
@@ -391,9 +402,8 @@ impl<'a> Interp<'a> {
 
     fn set_block(&mut self, target: &Target, filter: Option<&Expr>, body: &Body) -> Outcome<()> {
         let frame = Frame::below(&self.frame);
-        let captured = self.capture(|interp| {
-            interp.inside(frame, |interp| interp.body(body).map(|_| ()))
-        })?;
+        let captured =
+            self.capture(|interp| interp.inside(frame, |interp| interp.body(body).map(|_| ())))?;
         let mut value = captured.value;
         let mut span = Span { line: 1, column: 1 };
         if let Some(filter) = filter {
@@ -418,7 +428,11 @@ impl<'a> Interp<'a> {
     }
 
     fn macro_value(&mut self, definition: &Arc<Macro>) -> Value {
-        if !self.knots.iter().any(|frame| Arc::ptr_eq(frame, &self.frame)) {
+        if !self
+            .knots
+            .iter()
+            .any(|frame| Arc::ptr_eq(frame, &self.frame))
+        {
             self.knots.push(Arc::clone(&self.frame));
         }
         Value::object(MacroValue {
@@ -448,9 +462,8 @@ impl<'a> Interp<'a> {
 
     fn filter_block(&mut self, filter: &Expr, body: &Body) -> Outcome<()> {
         let frame = Frame::below(&self.frame);
-        let captured = self.capture(|interp| {
-            interp.inside(frame, |interp| interp.body(body).map(|_| ()))
-        })?;
+        let captured =
+            self.capture(|interp| interp.inside(frame, |interp| interp.body(body).map(|_| ())))?;
         let value = self.filter_chain(filter, captured.value)?;
         self.out
             .value(value, false)
@@ -459,11 +472,18 @@ impl<'a> Interp<'a> {
 
     /// The block that a template or one that extends it defines, printed in a frame.
     fn print_block(&mut self, name: &Name, level: usize, frame: Arc<Frame>) -> Outcome<()> {
-        let Some(block) = self.blocks.get(name).and_then(|found| found.get(level)).cloned() else {
+        let Some(block) = self
+            .blocks
+            .get(name)
+            .and_then(|found| found.get(level))
+            .cloned()
+        else {
             return Err(TemplateError::new(format!("there is no block '{name}'")));
         };
         if block.required {
-            return Err(TemplateError::new(format!("the required block '{name}' isn't defined")));
+            return Err(TemplateError::new(format!(
+                "the required block '{name}' isn't defined"
+            )));
         }
         let call = Value::object(BlockCall {
             name: Arc::clone(name),
@@ -490,6 +510,11 @@ pub fn is_callable(value: &Value) -> bool {
     matches!(value, Value::Object(_))
         && matches!(
             value.type_name(),
-            "Macro" | "function" | "builtin_function_or_method" | "BlockReference" | "LoopContext" | "Joiner"
+            "Macro"
+                | "function"
+                | "builtin_function_or_method"
+                | "BlockReference"
+                | "LoopContext"
+                | "Joiner"
         )
 }

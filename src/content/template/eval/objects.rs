@@ -71,7 +71,13 @@ impl Object for MacroValue {
         let definition = &self.definition;
         Some(match key.as_str()? {
             "name" => Value::from(&*definition.name),
-            "arguments" => Value::tuple(definition.params.iter().map(|p| Value::from(&**p)).collect()),
+            "arguments" => Value::tuple(
+                definition
+                    .params
+                    .iter()
+                    .map(|p| Value::from(&**p))
+                    .collect(),
+            ),
             "catch_kwargs" => Value::Bool(definition.kwargs),
             "catch_varargs" => Value::Bool(definition.varargs),
             "caller" => Value::Bool(definition.caller),
@@ -289,13 +295,19 @@ impl Object for LoopValue {
         let count = self.items.len();
         let int = |value: usize| Value::Int(i64::try_from(value).unwrap_or(i64::MAX));
         let neighbour = |at: Option<usize>, name: &str| {
-            at.and_then(|at| self.items.get(at)).cloned().unwrap_or_else(|| {
-                let side = if name == "previtem" { "previous" } else { "next" };
-                Value::undefined_because(
-                    format!("loop.{name}"),
-                    format!("there is no {side} item"),
-                )
-            })
+            at.and_then(|at| self.items.get(at))
+                .cloned()
+                .unwrap_or_else(|| {
+                    let side = if name == "previtem" {
+                        "previous"
+                    } else {
+                        "next"
+                    };
+                    Value::undefined_because(
+                        format!("loop.{name}"),
+                        format!("there is no {side} item"),
+                    )
+                })
         };
         Some(match key.as_str()? {
             "index" => int(index + 1),

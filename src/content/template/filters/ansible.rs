@@ -13,7 +13,11 @@ pub(super) const FILTERS: &[Filter] = &[
     filter("ternary", ternary, ("true | ternary('a', 'b')", "'a'")),
     filter("mandatory", mandatory, ("1 | mandatory", "1")),
     filter("type_debug", type_debug, ("[1] | type_debug", "'list'")),
-    filter("extract", extract, ("'a' | extract({'a': {'b': 1}}, 'b')", "1")),
+    filter(
+        "extract",
+        extract,
+        ("'a' | extract({'a': {'b': 1}}, 'b')", "1"),
+    ),
 ];
 
 fn default(_: &mut Interp, value: &Value, args: Args) -> Outcome {
@@ -86,7 +90,9 @@ fn extract(interp: &mut Interp, value: &Value, args: Args) -> Outcome {
         found = interp.item(&found, &key, shown)?;
     }
     Ok(match &found {
-        Value::Str(text) if text.trusted && value.holds_untrusted() => like(value, text.text.to_string()),
+        Value::Str(text) if text.trusted && value.holds_untrusted() => {
+            like(value, text.text.to_string())
+        }
         _ => found,
     })
 }

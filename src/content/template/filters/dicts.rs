@@ -9,14 +9,48 @@ use crate::content::value::{Key, Mistake, Value, read};
 use indexmap::IndexMap;
 
 pub(super) const FILTERS: &[Filter] = &[
-    filter("combine", combine, ("{'a': {'b': 1}} | combine({'a': {'c': 2}}, recursive=true)", "{'a': {'b': 1, 'c': 2}}")),
-    filter("dict2items", dict2items, ("{'a': 1} | dict2items", "[{'key': 'a', 'value': 1}]")),
-    filter("items2dict", items2dict, ("[{'key': 'a', 'value': 1}] | items2dict", "{'a': 1}")),
-    filter("dictsort", dictsort, ("{'b': 1, 'A': 2} | dictsort", "[('A', 2), ('b', 1)]")),
+    filter(
+        "combine",
+        combine,
+        (
+            "{'a': {'b': 1}} | combine({'a': {'c': 2}}, recursive=true)",
+            "{'a': {'b': 1, 'c': 2}}",
+        ),
+    ),
+    filter(
+        "dict2items",
+        dict2items,
+        ("{'a': 1} | dict2items", "[{'key': 'a', 'value': 1}]"),
+    ),
+    filter(
+        "items2dict",
+        items2dict,
+        ("[{'key': 'a', 'value': 1}] | items2dict", "{'a': 1}"),
+    ),
+    filter(
+        "dictsort",
+        dictsort,
+        ("{'b': 1, 'A': 2} | dictsort", "[('A', 2), ('b', 1)]"),
+    ),
     filter("items", items, ("{'a': 1} | items | list", "[('a', 1)]")),
-    filter("rekey_on_member", rekey_on_member, ("[{'n': 'a'}] | rekey_on_member('n')", "{'a': {'n': 'a'}}")),
-    filter("subelements", subelements, ("[{'n': 1, 'g': ['x', 'y']}] | subelements('g') | map('last') | list", "['x', 'y']")),
-    filter("dict", dict, ("[['a', 1]] | community.general.dict", "{'a': 1}")),
+    filter(
+        "rekey_on_member",
+        rekey_on_member,
+        ("[{'n': 'a'}] | rekey_on_member('n')", "{'a': {'n': 'a'}}"),
+    ),
+    filter(
+        "subelements",
+        subelements,
+        (
+            "[{'n': 1, 'g': ['x', 'y']}] | subelements('g') | map('last') | list",
+            "['x', 'y']",
+        ),
+    ),
+    filter(
+        "dict",
+        dict,
+        ("[['a', 1]] | community.general.dict", "{'a': 1}"),
+    ),
 ];
 
 /// How two lists under one key are merged.
@@ -115,7 +149,11 @@ fn merge(
 
 fn merge_lists(old: Vec<Value>, new: Vec<Value>, lists: Lists) -> Vec<Value> {
     let without = |items: &[Value], other: &[Value]| -> Vec<Value> {
-        items.iter().filter(|item| !other.contains(item)).cloned().collect()
+        items
+            .iter()
+            .filter(|item| !other.contains(item))
+            .cloned()
+            .collect()
     };
     match lists {
         Lists::Replace => new,
@@ -196,14 +234,18 @@ fn dictsort(_: &mut Interp, value: &Value, args: Args) -> Outcome {
         },
     };
     let entries = mapping("dictsort", value)?.into_iter();
-    let mut items: Vec<Value> = entries.map(|(key, value)| Value::tuple(vec![key.0, value])).collect();
+    let mut items: Vec<Value> = entries
+        .map(|(key, value)| Value::tuple(vec![key.0, value]))
+        .collect();
     sort(
         &mut items,
         |item| {
-            Ok(match item.get_item(&Value::Int(at)).unwrap_or(Value::None) {
-                Value::Str(text) if !case => Value::from(text.text.to_lowercase()),
-                other => other,
-            })
+            Ok(
+                match item.get_item(&Value::Int(at)).unwrap_or(Value::None) {
+                    Value::Str(text) if !case => Value::from(text.text.to_lowercase()),
+                    other => other,
+                },
+            )
         },
         reverse.is_some_and(|reverse| reverse.truthy()),
     )?;
@@ -213,11 +255,15 @@ fn dictsort(_: &mut Interp, value: &Value, args: Args) -> Outcome {
 fn items(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     args.none("items")?;
     let Some(entries) = value.entries() else {
-        return Err(TemplateError::new("Can only get item pairs from a mapping."));
+        return Err(TemplateError::new(
+            "Can only get item pairs from a mapping.",
+        ));
     };
     let entries = entries.into_iter();
     Ok(Value::list(
-        entries.map(|(key, value)| Value::tuple(vec![key.0, value])).collect(),
+        entries
+            .map(|(key, value)| Value::tuple(vec![key.0, value]))
+            .collect(),
     ))
 }
 

@@ -13,25 +13,76 @@ use sha1::Digest;
 pub(super) const FILTERS: &[Filter] = &[
     filter("b64encode", b64encode, ("'abc' | b64encode", "'YWJj'")),
     filter("b64decode", b64decode, ("'YWJj' | b64decode", "'abc'")),
-    filter("to_json", to_json, ("{'a': [1, None]} | to_json", "'{\"a\": [1, null]}'")),
-    filter("to_nice_json", to_nice_json, ("{'a': 1} | to_nice_json(indent=2)", "'{\\n  \"a\": 1\\n}'")),
-    filter("from_json", from_json, ("'{\"a\": [1, null]}' | from_json", "{'a': [1, None]}")),
-    filter("tojson", tojson, ("{'b': '<', 'a': 1} | tojson", "'{\"a\": 1, \"b\": \"\\\\u003c\"}'")),
-    filter("hash", hash, ("'abc' | hash('md5')", "'900150983cd24fb0d6963f7d28e17f72'")),
-    filter("md5", md5, ("'abc' | md5", "'900150983cd24fb0d6963f7d28e17f72'")),
-    filter("sha1", checksum, ("'abc' | sha1", "'a9993e364706816aba3e25717850c26c9cd0d89d'")),
-    filter("checksum", checksum, ("'abc' | checksum", "'a9993e364706816aba3e25717850c26c9cd0d89d'")),
-    filter("to_uuid", to_uuid, ("'abc' | to_uuid", "'7fb2a5dd-12a9-5d4f-8d9f-f3f5b9a4b9f4'")),
+    filter(
+        "to_json",
+        to_json,
+        ("{'a': [1, None]} | to_json", "'{\"a\": [1, null]}'"),
+    ),
+    filter(
+        "to_nice_json",
+        to_nice_json,
+        ("{'a': 1} | to_nice_json(indent=2)", "'{\\n  \"a\": 1\\n}'"),
+    ),
+    filter(
+        "from_json",
+        from_json,
+        ("'{\"a\": [1, null]}' | from_json", "{'a': [1, None]}"),
+    ),
+    filter(
+        "tojson",
+        tojson,
+        (
+            "{'b': '<', 'a': 1} | tojson",
+            "'{\"a\": 1, \"b\": \"\\\\u003c\"}'",
+        ),
+    ),
+    filter(
+        "hash",
+        hash,
+        ("'abc' | hash('md5')", "'900150983cd24fb0d6963f7d28e17f72'"),
+    ),
+    filter(
+        "md5",
+        md5,
+        ("'abc' | md5", "'900150983cd24fb0d6963f7d28e17f72'"),
+    ),
+    filter(
+        "sha1",
+        checksum,
+        ("'abc' | sha1", "'a9993e364706816aba3e25717850c26c9cd0d89d'"),
+    ),
+    filter(
+        "checksum",
+        checksum,
+        (
+            "'abc' | checksum",
+            "'a9993e364706816aba3e25717850c26c9cd0d89d'",
+        ),
+    ),
+    filter(
+        "to_uuid",
+        to_uuid,
+        ("'abc' | to_uuid", "'27dc713b-d72c-5825-88f3-9f240e739319'"),
+    ),
     filter("urlencode", urlencode, ("'a b/c' | urlencode", "'a%20b/c'")),
     filter("urldecode", urldecode, ("'a%20b+c' | urldecode", "'a b c'")),
-    filter("urlsplit", urlsplit, ("'https://h:80/p?q' | urlsplit('port')", "80")),
+    filter(
+        "urlsplit",
+        urlsplit,
+        ("'https://h:80/p?q' | urlsplit('port')", "80"),
+    ),
 ];
 
 fn b64encode(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     let [encoding] = args.bind("b64encode", ["encoding"])?;
     let text = text_of(value)?;
     let bytes = match encoding {
-        Some(name) if text_of(&name)?.to_lowercase().replace('_', "-").starts_with("utf-16") => {
+        Some(name)
+            if text_of(&name)?
+                .to_lowercase()
+                .replace('_', "-")
+                .starts_with("utf-16") =>
+        {
             utf16(&text, &text_of(&name)?)
         }
         _ => text.into_bytes(),
@@ -44,14 +95,20 @@ fn utf16(text: &str, name: &str) -> Vec<u8> {
     match name.to_lowercase().replace('_', "-").as_str() {
         "utf-16-be" => units.flat_map(u16::to_be_bytes).collect(),
         "utf-16-le" => units.flat_map(u16::to_le_bytes).collect(),
-        _ => [0xff, 0xfe].into_iter().chain(units.flat_map(u16::to_le_bytes)).collect(),
+        _ => [0xff, 0xfe]
+            .into_iter()
+            .chain(units.flat_map(u16::to_le_bytes))
+            .collect(),
     }
 }
 
 fn b64decode(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     let [encoding] = args.bind("b64decode", ["encoding"])?;
     // White space between the digits is ignored, as by Python.
-    let digits: String = text_of(value)?.chars().filter(|c| !c.is_whitespace()).collect();
+    let digits: String = text_of(value)?
+        .chars()
+        .filter(|c| !c.is_whitespace())
+        .collect();
     let bytes = STANDARD
         .decode(&digits)
         .map_err(|error| TemplateError::new(format!("b64decode(): {error}")))?;
@@ -63,10 +120,16 @@ fn b64decode(_: &mut Interp, value: &Value, args: Args) -> Outcome {
         let big = name == "utf-16-be";
         let units = bytes.chunks_exact(2).map(|pair| {
             let pair = [pair[0], pair[1]];
-            if big { u16::from_be_bytes(pair) } else { u16::from_le_bytes(pair) }
+            if big {
+                u16::from_be_bytes(pair)
+            } else {
+                u16::from_le_bytes(pair)
+            }
         });
         let units: Vec<u16> = units.collect();
-        String::from_utf16_lossy(&units).trim_start_matches('\u{feff}').to_owned()
+        String::from_utf16_lossy(&units)
+            .trim_start_matches('\u{feff}')
+            .to_owned()
     } else {
         String::from_utf8_lossy(&bytes).into_owned()
     };
@@ -107,10 +170,20 @@ fn options(args: &mut Args, nice: bool) -> Outcome<json::Style> {
             style.separators = Some((text_of(item)?, text_of(key)?));
         }
     }
-    for ignored in ["vault_to_text", "preprocess_unsafe", "skipkeys", "allow_nan", "check_circular", "default"] {
+    for ignored in [
+        "vault_to_text",
+        "preprocess_unsafe",
+        "skipkeys",
+        "allow_nan",
+        "check_circular",
+        "default",
+    ] {
         args.take(ignored);
     }
-    args.no_more_names("to_json", &["indent", "sort_keys", "ensure_ascii", "separators"])?;
+    args.no_more_names(
+        "to_json",
+        &["indent", "sort_keys", "ensure_ascii", "separators"],
+    )?;
     Ok(style)
 }
 
@@ -128,7 +201,11 @@ fn from_json(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     args.none("from_json")?;
     let text = text_of(value)?;
     let found = json::load(&text)?;
-    Ok(if value.holds_untrusted() { found.distrusted() } else { found })
+    Ok(if value.holds_untrusted() {
+        found.distrusted()
+    } else {
+        found
+    })
 }
 
 /// JSON that may stand in HTML: sorted, with `<`, `>`, `&` and `'` escaped.
@@ -185,12 +262,18 @@ fn hash(_: &mut Interp, value: &Value, args: Args) -> Outcome {
 
 fn md5(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     args.none("md5")?;
-    Ok(like(value, hex(&md5::Md5::digest(text_of(value)?.as_bytes()))))
+    Ok(like(
+        value,
+        hex(&md5::Md5::digest(text_of(value)?.as_bytes())),
+    ))
 }
 
 fn checksum(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     args.none("checksum")?;
-    Ok(like(value, hex(&sha1::Sha1::digest(text_of(value)?.as_bytes()))))
+    Ok(like(
+        value,
+        hex(&sha1::Sha1::digest(text_of(value)?.as_bytes())),
+    ))
 }
 
 /// A UUID of version 5 in Ansible's namespace.
@@ -215,7 +298,14 @@ fn to_uuid(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     bytes[6] = (bytes[6] & 0x0f) | 0x50;
     bytes[8] = (bytes[8] & 0x3f) | 0x80;
     let text = hex(&bytes);
-    let uuid = format!("{}-{}-{}-{}-{}", &text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..]);
+    let uuid = format!(
+        "{}-{}-{}-{}-{}",
+        &text[..8],
+        &text[8..12],
+        &text[12..16],
+        &text[16..20],
+        &text[20..]
+    );
     Ok(like(value, uuid))
 }
 
@@ -238,7 +328,10 @@ fn urlencode(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     let pairs: Vec<(String, String)> = match value {
         Value::Dict(_) => {
             let entries = value.entries().unwrap_or_default();
-            entries.iter().map(|(key, value)| (key.0.to_text(), value.to_text())).collect()
+            entries
+                .iter()
+                .map(|(key, value)| (key.0.to_text(), value.to_text()))
+                .collect()
         }
         Value::List(_) | Value::Tuple(_) => {
             let mut pairs = Vec::new();
@@ -253,7 +346,10 @@ fn urlencode(_: &mut Interp, value: &Value, args: Args) -> Outcome {
         other => return Ok(like(value, percent(&text_of(other)?, "/"))),
     };
     let quoted = |text: &str| percent(text, " ").replace(' ', "+");
-    let pairs: Vec<String> = pairs.iter().map(|(key, value)| format!("{}={}", quoted(key), quoted(value))).collect();
+    let pairs: Vec<String> = pairs
+        .iter()
+        .map(|(key, value)| format!("{}={}", quoted(key), quoted(value)))
+        .collect();
     Ok(like(value, pairs.join("&")))
 }
 
@@ -290,7 +386,9 @@ fn urlsplit(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     let (rest, question) = rest.split_once('?').unwrap_or((rest, ""));
     let is_scheme = |scheme: &str| {
         scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-            && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+            && scheme
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
     };
     let (scheme, rest) = match rest.split_once(':') {
         Some((scheme, rest)) if is_scheme(scheme) => (scheme.to_lowercase(), rest),
@@ -300,7 +398,9 @@ fn urlsplit(_: &mut Interp, value: &Value, args: Args) -> Outcome {
         Some(rest) => rest.split_at(rest.find('/').unwrap_or(rest.len())),
         None => ("", rest),
     };
-    let (login, address) = netloc.rsplit_once('@').map_or((None, netloc), |(login, address)| (Some(login), address));
+    let (login, address) = netloc
+        .rsplit_once('@')
+        .map_or((None, netloc), |(login, address)| (Some(login), address));
     let (username, password) = match login {
         Some(login) => match login.split_once(':') {
             Some((name, password)) => (Some(name), Some(password)),
@@ -308,18 +408,34 @@ fn urlsplit(_: &mut Interp, value: &Value, args: Args) -> Outcome {
         },
         None => (None, None),
     };
-    let (host, port) = match address.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+    let (host, port) = match address
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'))
+    {
         Some((host, port)) => (host, port.strip_prefix(':')),
-        None => address.split_once(':').map_or((address, None), |(host, port)| (host, Some(port))),
+        None => address
+            .split_once(':')
+            .map_or((address, None), |(host, port)| (host, Some(port))),
     };
     let optional = |text: Option<&str>| text.map_or(Value::None, |text| like(value, text));
     let parts = Value::record([
         ("fragment", like(value, fragment)),
-        ("hostname", if host.is_empty() { Value::None } else { like(value, host.to_lowercase()) }),
+        (
+            "hostname",
+            if host.is_empty() {
+                Value::None
+            } else {
+                like(value, host.to_lowercase())
+            },
+        ),
         ("netloc", like(value, netloc)),
         ("password", optional(password)),
         ("path", like(value, path)),
-        ("port", port.and_then(|port| port.parse().ok()).map_or(Value::None, Value::Int)),
+        (
+            "port",
+            port.and_then(|port| port.parse().ok())
+                .map_or(Value::None, Value::Int),
+        ),
         ("query", like(value, question)),
         ("scheme", like(value, scheme)),
         ("username", optional(username)),

@@ -15,18 +15,71 @@ pub(super) const FILTERS: &[Filter] = &[
     filter("list", list, ("'ab' | list", "['a', 'b']")),
     filter("join", join, ("[1, 'a'] | join('-')", "'1-a'")),
     filter("reverse", reverse, ("'abc' | reverse", "'cba'")),
-    filter("batch", batch, ("[1, 2, 3] | batch(2, 0) | list", "[[1, 2], [3, 0]]")),
-    filter("slice", slice, ("[1, 2, 3] | slice(2) | list", "[[1, 2], [3]]")),
-    filter("flatten", flatten, ("[1, [2, [3, None]]] | flatten(levels=1)", "[1, 2, [3, None]]")),
+    filter(
+        "batch",
+        batch,
+        ("[1, 2, 3] | batch(2, 0) | list", "[[1, 2], [3, 0]]"),
+    ),
+    filter(
+        "slice",
+        slice,
+        ("[1, 2, 3] | slice(2) | list", "[[1, 2], [3]]"),
+    ),
+    filter(
+        "flatten",
+        flatten,
+        (
+            "[1, [2, [3, None]]] | flatten(levels=1)",
+            "[1, 2, [3, None]]",
+        ),
+    ),
     filter("union", union, ("[1, 2] | union([2, 3])", "[1, 2, 3]")),
-    filter("intersect", intersect, ("[1, 2] | intersect([2, 3])", "[2]")),
-    filter("difference", difference, ("[1, 2] | difference([2, 3])", "[1]")),
-    filter("symmetric_difference", symmetric_difference, ("[1, 2] | symmetric_difference([2, 3])", "[1, 3]")),
-    filter("zip", zip, ("[1, 2] | zip(['a', 'b']) | list", "[(1, 'a'), (2, 'b')]")),
-    filter("zip_longest", zip_longest, ("[1, 2] | zip_longest(['a'], fillvalue='x') | list", "[(1, 'a'), (2, 'x')]")),
-    filter("product", product, ("[1, 2] | product(['a']) | list", "[(1, 'a'), (2, 'a')]")),
-    filter("permutations", permutations, ("[1, 2] | permutations | list", "[(1, 2), (2, 1)]")),
-    filter("combinations", combinations, ("[1, 2, 3] | combinations(2) | list", "[(1, 2), (1, 3), (2, 3)]")),
+    filter(
+        "intersect",
+        intersect,
+        ("[1, 2] | intersect([2, 3])", "[2]"),
+    ),
+    filter(
+        "difference",
+        difference,
+        ("[1, 2] | difference([2, 3])", "[1]"),
+    ),
+    filter(
+        "symmetric_difference",
+        symmetric_difference,
+        ("[1, 2] | symmetric_difference([2, 3])", "[1, 3]"),
+    ),
+    filter(
+        "zip",
+        zip,
+        ("[1, 2] | zip(['a', 'b']) | list", "[(1, 'a'), (2, 'b')]"),
+    ),
+    filter(
+        "zip_longest",
+        zip_longest,
+        (
+            "[1, 2] | zip_longest(['a'], fillvalue='x') | list",
+            "[(1, 'a'), (2, 'x')]",
+        ),
+    ),
+    filter(
+        "product",
+        product,
+        ("[1, 2] | product(['a']) | list", "[(1, 'a'), (2, 'a')]"),
+    ),
+    filter(
+        "permutations",
+        permutations,
+        ("[1, 2] | permutations | list", "[(1, 2), (2, 1)]"),
+    ),
+    filter(
+        "combinations",
+        combinations,
+        (
+            "[1, 2, 3] | combinations(2) | list",
+            "[(1, 2), (1, 3), (2, 3)]",
+        ),
+    ),
 ];
 
 /// Most tuples that a combination of lists may make.
@@ -148,7 +201,9 @@ pub(super) fn flat(
     }
     for item in items {
         let null = matches!(item, Value::None)
-            || item.as_str().is_some_and(|text| text == "None" || text == "null");
+            || item
+                .as_str()
+                .is_some_and(|text| text == "None" || text == "null");
         if skip_nulls && null {
             continue;
         }
@@ -187,11 +242,19 @@ fn compared(items: &[Value], other: &[Value], wanted: bool) -> Vec<Value> {
 }
 
 fn intersect(_: &mut Interp, value: &Value, args: Args) -> Outcome {
-    Ok(Value::list(compared(&value.iterate()?, &other_list("intersect", args)?, true)))
+    Ok(Value::list(compared(
+        &value.iterate()?,
+        &other_list("intersect", args)?,
+        true,
+    )))
 }
 
 fn difference(_: &mut Interp, value: &Value, args: Args) -> Outcome {
-    Ok(Value::list(compared(&value.iterate()?, &other_list("difference", args)?, false)))
+    Ok(Value::list(compared(
+        &value.iterate()?,
+        &other_list("difference", args)?,
+        false,
+    )))
 }
 
 fn symmetric_difference(_: &mut Interp, value: &Value, args: Args) -> Outcome {
@@ -286,10 +349,16 @@ fn arrange(
         if out.len() >= MAX_TUPLES {
             return Err(TemplateError::new("there would be too many items"));
         }
-        out.push(Value::tuple(taken.iter().map(|at| items[*at].clone()).collect()));
+        out.push(Value::tuple(
+            taken.iter().map(|at| items[*at].clone()).collect(),
+        ));
         return Ok(());
     }
-    let from = if in_order { taken.last().map_or(0, |at| at + 1) } else { 0 };
+    let from = if in_order {
+        taken.last().map_or(0, |at| at + 1)
+    } else {
+        0
+    };
     for at in from..items.len() {
         if !taken.contains(&at) {
             taken.push(at);

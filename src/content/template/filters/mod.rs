@@ -61,18 +61,29 @@ const TABLES: [&[Filter]; 13] = [
 ];
 
 /// Other names of filters.
-const ALIASES: [(&str, &str); 4] = [("d", "default"), ("e", "escape"), ("count", "length"), ("json", "to_json")];
+const ALIASES: [(&str, &str); 4] = [
+    ("d", "default"),
+    ("e", "escape"),
+    ("count", "length"),
+    ("json", "to_json"),
+];
 
 /// Filters of Ansible and of its collections that this program doesn't have, and what to do instead.
 const REFUSED: [(&str, &str); 13] = [
     ("json_query", "Use `selectattr`, `map` and `dict2items`."),
-    ("password_hash", "Give the hash in a variable; make it with `openssl passwd -6`."),
+    (
+        "password_hash",
+        "Give the hash in a variable; make it with `openssl passwd -6`.",
+    ),
     ("vault", "Encrypted values aren't supported yet."),
     ("unvault", "Encrypted values aren't supported yet."),
     ("win_basename", "Windows hosts aren't supported."),
     ("win_dirname", "Windows hosts aren't supported."),
     ("win_splitdrive", "Windows hosts aren't supported."),
-    ("x509_certificate_info", "Read it with `openssl x509` in a task."),
+    (
+        "x509_certificate_info",
+        "Read it with `openssl x509` in a task.",
+    ),
     ("urlize", "It makes HTML, which no configuration needs."),
     ("xmlattr", "It makes HTML, which no configuration needs."),
     ("pprint", "Use `to_nice_json` or `to_nice_yaml`."),
@@ -94,7 +105,9 @@ const COLLECTIONS: [&str; 8] = [
 
 /// The name without its collection.
 pub fn short(name: &str) -> &str {
-    let prefix = COLLECTIONS.iter().find_map(|prefix| name.strip_prefix(prefix));
+    let prefix = COLLECTIONS
+        .iter()
+        .find_map(|prefix| name.strip_prefix(prefix));
     prefix.unwrap_or(name)
 }
 
@@ -184,7 +197,11 @@ mod tests {
 
     #[test]
     fn no_name_stands_twice() {
-        let mut names: Vec<&str> = TABLES.iter().flat_map(|table| table.iter()).map(|f| f.name).collect();
+        let mut names: Vec<&str> = TABLES
+            .iter()
+            .flat_map(|table| table.iter())
+            .map(|f| f.name)
+            .collect();
         names.sort_unstable();
         let count = names.len();
         names.dedup();
@@ -195,8 +212,17 @@ mod tests {
     #[test]
     fn unknown_filters_name_what_was_meant() {
         let error = problem("regex_replac").unwrap();
-        assert!(error.hints[0].contains("`regex_replace`"), "{:?}", error.hints);
-        assert!(problem("community.general.json_query").unwrap().message.contains("isn't supported"));
+        assert!(
+            error.hints[0].contains("`regex_replace`"),
+            "{:?}",
+            error.hints
+        );
+        assert!(
+            problem("community.general.json_query")
+                .unwrap()
+                .message
+                .contains("isn't supported")
+        );
         assert!(problem("ansible.builtin.combine").is_none());
     }
 }

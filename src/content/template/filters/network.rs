@@ -10,11 +10,19 @@ use num_bigint::BigInt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 pub(super) const FILTERS: &[Filter] = &[
-    filter("ipaddr", ipaddr, ("'192.168.1.5/24' | ipaddr('network')", "'192.168.1.0'")),
+    filter(
+        "ipaddr",
+        ipaddr,
+        ("'192.168.1.5/24' | ipaddr('network')", "'192.168.1.0'"),
+    ),
     filter("ipv4", ipv4, ("['10.0.0.1', '::1'] | ipv4", "['10.0.0.1']")),
     filter("ipv6", ipv6, ("['10.0.0.1', '::1'] | ipv6", "['::1']")),
     filter("ipwrap", ipwrap, ("'fe80::1' | ipwrap", "'[fe80::1]'")),
-    filter("ipsubnet", ipsubnet, ("'10.0.0.0/8' | ipsubnet(16, 1)", "'10.1.0.0/16'")),
+    filter(
+        "ipsubnet",
+        ipsubnet,
+        ("'10.0.0.0/8' | ipsubnet(16, 1)", "'10.1.0.0/16'"),
+    ),
     filter("ipmath", ipmath, ("'10.0.0.1' | ipmath(5)", "'10.0.0.6'")),
 ];
 
@@ -84,7 +92,9 @@ impl Net {
     }
 
     fn hosts(self) -> u128 {
-        1u128.checked_shl(self.host_bits()).map_or(u128::MAX, |size| size - 1)
+        1u128
+            .checked_shl(self.host_bits())
+            .map_or(u128::MAX, |size| size - 1)
     }
 
     fn network(self) -> u128 {
@@ -132,15 +142,27 @@ impl Net {
     }
 
     fn is_loopback(self) -> bool {
-        if self.v6 { self.value == 1 } else { self.value >> 24 == 127 }
+        if self.v6 {
+            self.value == 1
+        } else {
+            self.value >> 24 == 127
+        }
     }
 
     fn is_multicast(self) -> bool {
-        if self.v6 { self.value >> 120 == 0xff } else { self.value >> 28 == 0xe }
+        if self.v6 {
+            self.value >> 120 == 0xff
+        } else {
+            self.value >> 28 == 0xe
+        }
     }
 
     fn is_link_local(self) -> bool {
-        if self.v6 { self.value >> 118 == 0xfe80 >> 6 } else { self.value >> 16 == 0xa9fe }
+        if self.v6 {
+            self.value >> 118 == 0xfe80 >> 6
+        } else {
+            self.value >> 16 == 0xa9fe
+        }
     }
 
     fn is_reserved(self) -> bool {
@@ -179,7 +201,9 @@ const NO: Value = Value::Bool(false);
 
 fn ipaddr(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     let [query, version, _alias] = args.bind("ipaddr", ["query", "version", "alias"])?;
-    let version = version.filter(Value::truthy).and_then(|version| version.as_int());
+    let version = version
+        .filter(Value::truthy)
+        .and_then(|version| version.as_int());
     for_each(value, &query.unwrap_or_else(|| "".into()), version)
 }
 
@@ -222,17 +246,27 @@ fn for_each(value: &Value, query: &Value, version: Option<i64>) -> Outcome {
 fn answer(net: Net, value: &Value, query: &Value) -> Outcome {
     let text = |text: String| like(value, text);
     if let Some(index) = query.as_int().filter(|_| !matches!(query, Value::Bool(_))) {
-        return Ok(nth(net, index).map_or(NO, |host| text(format!("{}/{}", net.show(host), net.prefix))));
+        return Ok(nth(net, index).map_or(NO, |host| {
+            text(format!("{}/{}", net.show(host), net.prefix))
+        }));
     }
     let query = text_of(query)?;
     if let Ok(index) = query.parse::<i64>() {
-        return Ok(nth(net, index).map_or(NO, |host| text(format!("{}/{}", net.show(host), net.prefix))));
+        return Ok(nth(net, index).map_or(NO, |host| {
+            text(format!("{}/{}", net.show(host), net.prefix))
+        }));
     }
     if query.contains('/') {
         let Some(outer) = Net::parse(&query) else {
-            return Err(TemplateError::new(format!("ipaddr: '{query}' isn't a network")));
+            return Err(TemplateError::new(format!(
+                "ipaddr: '{query}' isn't a network"
+            )));
         };
-        return Ok(if outer.contains(net) { value.clone() } else { NO });
+        return Ok(if outer.contains(net) {
+            value.clone()
+        } else {
+            NO
+        });
     }
     let size = net.hosts().checked_add(1);
     let number = |value: u128| Value::integer(BigInt::from(value));
@@ -242,26 +276,47 @@ fn answer(net: Net, value: &Value, query: &Value) -> Outcome {
         "" => value.clone(),
         "bool" => Value::Bool(true),
         "address" | "ip" => when(net.is_host() || !net.sized, &|| text(net.address())),
-        "host" => when(net.is_host(), &|| text(format!("{}/{}", net.address(), net.prefix))),
-        "ip/prefix" | "host/prefix" | "gateway" | "gw" | "hostnet" | "router" | "address/prefix" => {
-            when(net.is_host(), &|| text(format!("{}/{}", net.address(), net.prefix)))
-        }
-        "net" => when(!net.is_host() || net.value == net.network() && net.host_bits() > 0, &|| {
-            text(format!("{}/{}", net.show(net.network()), net.prefix))
+        "host" => when(net.is_host(), &|| {
+            text(format!("{}/{}", net.address(), net.prefix))
         }),
+        "ip/prefix" | "host/prefix" | "gateway" | "gw" | "hostnet" | "router"
+        | "address/prefix" => when(net.is_host(), &|| {
+            text(format!("{}/{}", net.address(), net.prefix))
+        }),
+        "net" => when(
+            !net.is_host() || net.value == net.network() && net.host_bits() > 0,
+            &|| text(format!("{}/{}", net.show(net.network()), net.prefix)),
+        ),
         "network" | "network_id" => text(net.show(net.network())),
-        "network/prefix" | "subnet" | "cidr_network" => text(format!("{}/{}", net.show(net.network()), net.prefix)),
+        "network/prefix" | "subnet" | "cidr_network" => {
+            text(format!("{}/{}", net.show(net.network()), net.prefix))
+        }
         "cidr" => text(format!("{}/{}", net.address(), net.prefix)),
-        "netmask" => text(net.show(!net.hosts() & if net.v6 { u128::MAX } else { u128::from(u32::MAX) })),
+        "netmask" => text(net.show(
+            !net.hosts()
+                & if net.v6 {
+                    u128::MAX
+                } else {
+                    u128::from(u32::MAX)
+                },
+        )),
         "hostmask" | "wildcard" => text(net.show(net.hosts())),
         "prefix" => Value::Int(net.prefix.into()),
         "broadcast" => when(net.host_bits() > 1, &|| text(net.show(net.last()))),
         "first_usable" => when(net.host_bits() > 0, &|| text(net.show(first_usable(net)))),
         "last_usable" => when(net.host_bits() > 0, &|| text(net.show(last_usable(net)))),
-        "next_usable" => when(net.value < last_usable(net), &|| text(net.show(net.value + 1))),
-        "previous_usable" => when(net.value > first_usable(net), &|| text(net.show(net.value - 1))),
+        "next_usable" => when(net.value < last_usable(net), &|| {
+            text(net.show(net.value + 1))
+        }),
+        "previous_usable" => when(net.value > first_usable(net), &|| {
+            text(net.show(net.value - 1))
+        }),
         "range_usable" => when(net.host_bits() > 0, &|| {
-            text(format!("{}-{}", net.show(first_usable(net)), net.show(last_usable(net))))
+            text(format!(
+                "{}-{}",
+                net.show(first_usable(net)),
+                net.show(last_usable(net))
+            ))
         }),
         "size" => size.map_or(NO, number),
         "size_usable" => size.map_or(NO, |size| {
@@ -280,7 +335,11 @@ fn answer(net: Net, value: &Value, query: &Value) -> Outcome {
         "unicast" => when(!net.is_multicast(), &whole),
         "link-local" => when(net.is_link_local(), &whole),
         "wrap" => when(true, &|| {
-            if net.v6 { text(format!("[{}]", net.address())) } else { value.clone() }
+            if net.v6 {
+                text(format!("[{}]", net.address()))
+            } else {
+                value.clone()
+            }
         }),
         "revdns" => text(reverse_name(net)),
         other => match Net::parse(other) {
@@ -297,7 +356,11 @@ fn answer(net: Net, value: &Value, query: &Value) -> Outcome {
 }
 
 fn first_usable(net: Net) -> u128 {
-    if net.host_bits() > 1 { net.network() + 1 } else { net.network() }
+    if net.host_bits() > 1 {
+        net.network() + 1
+    } else {
+        net.network()
+    }
 }
 
 fn last_usable(net: Net) -> u128 {
@@ -318,7 +381,9 @@ fn nth(net: Net, index: i64) -> Option<u128> {
     } else {
         net.network().checked_add(offset)?
     };
-    (net.network()..=net.last()).contains(&found).then_some(found)
+    (net.network()..=net.last())
+        .contains(&found)
+        .then_some(found)
 }
 
 fn reverse_name(net: Net) -> String {
@@ -339,7 +404,11 @@ fn ipwrap(interp: &mut Interp, value: &Value, args: Args) -> Outcome {
     if matches!(value, Value::List(_) | Value::Tuple(_)) {
         let mut out = Vec::new();
         for item in value.iterate()? {
-            out.push(ipwrap(interp, &item, Args::of(query.clone().into_iter().collect()))?);
+            out.push(ipwrap(
+                interp,
+                &item,
+                Args::of(query.clone().into_iter().collect()),
+            )?);
         }
         return Ok(Value::list(out));
     }
@@ -369,7 +438,11 @@ fn ipsubnet(_: &mut Interp, value: &Value, args: Args) -> Outcome {
         }
         Some(size) => text_of(&size)?,
     };
-    let Some(prefix) = size.parse::<u32>().ok().filter(|prefix| (net.prefix..=net.bits()).contains(prefix)) else {
+    let Some(prefix) = size
+        .parse::<u32>()
+        .ok()
+        .filter(|prefix| (net.prefix..=net.bits()).contains(prefix))
+    else {
         return Err(TemplateError::new(format!(
             "ipsubnet: '{size}' isn't a prefix from {} to {}",
             net.prefix,
@@ -388,7 +461,10 @@ fn ipsubnet(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     };
     let step = 1u128.checked_shl(net.bits() - prefix).unwrap_or(0);
     Ok(number.map_or(NO, |number| {
-        like(value, format!("{}/{prefix}", net.show(net.network() + number * step)))
+        like(
+            value,
+            format!("{}/{prefix}", net.show(net.network() + number * step)),
+        )
     }))
 }
 
@@ -397,7 +473,10 @@ fn ipmath(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     let amount = crate::content::template::eval::args::required("ipmath", "amount", amount)?;
     let amount = crate::content::template::eval::args::int_of("amount", &amount)?;
     let Some(net) = Net::of_value(value) else {
-        return Err(TemplateError::new(format!("ipmath: {} isn't an address", value.repr())));
+        return Err(TemplateError::new(format!(
+            "ipmath: {} isn't an address",
+            value.repr()
+        )));
     };
     let moved = if amount < 0 {
         net.value.checked_sub(u128::from(amount.unsigned_abs()))

@@ -14,19 +14,33 @@ pub(super) const FILTERS: &[Filter] = &[
     filter("float", float, ("'2.5' | float", "2.5")),
     filter("round", round, ("2.567 | round(2)", "2.57")),
     filter("sum", sum, ("[1, 2, 3] | sum", "6")),
-    filter("filesizeformat", filesizeformat, ("1500 | filesizeformat", "'1.5 kB'")),
+    filter(
+        "filesizeformat",
+        filesizeformat,
+        ("1500 | filesizeformat", "'1.5 kB'"),
+    ),
     filter("log", log, ("8 | log(2)", "3.0")),
     filter("pow", pow, ("2 | pow(3)", "8.0")),
     filter("root", root, ("9 | root", "3.0")),
-    filter("human_readable", human_readable, ("1536 | human_readable", "'1.50 KB'")),
-    filter("human_to_bytes", human_to_bytes, ("'1.5 KB' | human_to_bytes", "1536")),
+    filter(
+        "human_readable",
+        human_readable,
+        ("1536 | human_readable", "'1.50 KB'"),
+    ),
+    filter(
+        "human_to_bytes",
+        human_to_bytes,
+        ("'1.5 KB' | human_to_bytes", "1536"),
+    ),
 ];
 
 fn abs(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     args.none("abs")?;
     match value.to_float() {
         Some(float) if float < 0.0 => Ok(neg(value)?),
-        Some(_) => Ok(value.to_bigint().map_or_else(|| value.clone(), Value::integer)),
+        Some(_) => Ok(value
+            .to_bigint()
+            .map_or_else(|| value.clone(), Value::integer)),
         None => Err(TemplateError::new(format!(
             "bad operand type for abs(): '{}'",
             value.type_name()
@@ -69,7 +83,12 @@ fn parse_int(text: &str, base: i64) -> Option<BigInt> {
             Some("0b") => (&digits[2..], 2),
             _ => (digits, 10),
         },
-        other => (digits, u32::try_from(other).ok().filter(|radix| (2..=36).contains(radix))?),
+        other => (
+            digits,
+            u32::try_from(other)
+                .ok()
+                .filter(|radix| (2..=36).contains(radix))?,
+        ),
     };
     if !digits.starts_with(|c: char| c.is_ascii_alphanumeric()) {
         return None;
@@ -103,7 +122,9 @@ fn float(_: &mut Interp, value: &Value, args: Args) -> Outcome {
 
 fn round(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     let [precision, method] = args.bind("round", ["precision", "method"])?;
-    let precision = optional_int("precision", precision)?.unwrap_or(0).clamp(-300, 300);
+    let precision = optional_int("precision", precision)?
+        .unwrap_or(0)
+        .clamp(-300, 300);
     let method = match method {
         Some(method) => text_of(&method)?,
         None => "common".to_owned(),
@@ -122,7 +143,9 @@ fn round(_: &mut Interp, value: &Value, args: Args) -> Outcome {
             (Value::Float(number), Ok(places)) => {
                 Value::Float(format!("{number:.places$}").parse().unwrap_or(*number))
             }
-            (whole, Ok(_)) => whole.to_bigint().map_or_else(|| whole.clone(), Value::integer),
+            (whole, Ok(_)) => whole
+                .to_bigint()
+                .map_or_else(|| whole.clone(), Value::integer),
             (whole, Err(_)) => {
                 let rounded = (number * power).round_ties_even() / power;
                 match (whole, BigInt::from_f64(rounded.round())) {
@@ -132,8 +155,10 @@ fn round(_: &mut Interp, value: &Value, args: Args) -> Outcome {
             }
         },
         other => {
-            return Err(TemplateError::new(format!("round() has no method '{other}'"))
-                .hint("Known: common, ceil, floor."));
+            return Err(
+                TemplateError::new(format!("round() has no method '{other}'"))
+                    .hint("Known: common, ceil, floor."),
+            );
         }
     })
 }
@@ -148,7 +173,10 @@ fn sum(interp: &mut Interp, value: &Value, args: Args) -> Outcome {
     Ok(total)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "sizes are shown with few digits")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "sizes are shown with few digits"
+)]
 fn filesizeformat(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     let [binary] = args.bind("filesizeformat", ["binary"])?;
     let binary = binary.is_some_and(|binary| binary.truthy());
@@ -158,7 +186,10 @@ fn filesizeformat(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     };
     let size = size.ok_or_else(|| TemplateError::new("could not convert it to a number"))?;
     let (base, units) = if binary {
-        (1024u64, ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"])
+        (
+            1024u64,
+            ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"],
+        )
     } else {
         (1000, ["kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"])
     };
@@ -265,7 +296,11 @@ fn human_readable(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     };
     let unit = match unit {
         None | Some(Value::None) => None,
-        Some(unit) => text_of(&unit)?.to_uppercase().chars().next().map(String::from),
+        Some(unit) => text_of(&unit)?
+            .to_uppercase()
+            .chars()
+            .next()
+            .map(String::from),
     };
     let fits = |(suffix, limit): &&(&str, f64)| match &unit {
         Some(unit) => suffix == unit,
@@ -312,7 +347,11 @@ fn human_to_bytes(_: &mut Interp, value: &Value, args: Args) -> Outcome {
         let class = unit.chars().nth(1).unwrap_or(' ');
         let expected = if bits { 'b' } else { 'B' };
         let word = unit.to_lowercase();
-        let full = if bits { word.contains("bit") } else { word.contains("byte") };
+        let full = if bits {
+            word.contains("bit")
+        } else {
+            word.contains("byte")
+        };
         if class != expected && !full && unit.len() != 2 || (unit.len() == 2 && class != expected) {
             return Err(wrong());
         }

@@ -11,14 +11,30 @@ use std::path::Path;
 pub(super) const FILTERS: &[Filter] = &[
     filter("basename", basename, ("'/a/b.c' | basename", "'b.c'")),
     filter("dirname", dirname, ("'/a/b.c' | dirname", "'/a'")),
-    filter("splitext", splitext, ("'/a/b.tar.gz' | splitext", "('/a/b.tar', '.gz')")),
+    filter(
+        "splitext",
+        splitext,
+        ("'/a/b.tar.gz' | splitext", "('/a/b.tar', '.gz')"),
+    ),
     filter("normpath", normpath, ("'/a/./b/../c' | normpath", "'/a/c'")),
     filter("realpath", realpath, ("'/proc/../' | realpath", "'/'")),
     filter("relpath", relpath, ("'/a/b' | relpath('/a/c')", "'../b'")),
     filter("expanduser", expanduser, ("'/a' | expanduser", "'/a'")),
-    filter("expandvars", expandvars, ("'a$NOT_SET_ANYWHERE' | expandvars", "'a$NOT_SET_ANYWHERE'")),
-    filter("path_join", path_join, ("['/a', 'b', 'c'] | path_join", "'/a/b/c'")),
-    filter("commonpath", commonpath, ("['/a/b/c', '/a/b/d'] | commonpath", "'/a/b'")),
+    filter(
+        "expandvars",
+        expandvars,
+        ("'a$NOT_SET_ANYWHERE' | expandvars", "'a$NOT_SET_ANYWHERE'"),
+    ),
+    filter(
+        "path_join",
+        path_join,
+        ("['/a', 'b', 'c'] | path_join", "'/a/b/c'"),
+    ),
+    filter(
+        "commonpath",
+        commonpath,
+        ("['/a/b/c', '/a/b/d'] | commonpath", "'/a/b'"),
+    ),
     filter("fileglob", fileglob, ("'/nowhere/*.x' | fileglob", "[]")),
 ];
 
@@ -42,7 +58,10 @@ fn splitext(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     let name = path.rfind('/').map_or(0, |at| at + 1);
     let begin = name + path[name..].len() - path[name..].trim_start_matches('.').len();
     let at = path[begin..].rfind('.').map_or(path.len(), |at| begin + at);
-    Ok(Value::tuple(vec![like(value, &path[..at]), like(value, &path[at..])]))
+    Ok(Value::tuple(vec![
+        like(value, &path[..at]),
+        like(value, &path[at..]),
+    ]))
 }
 
 /// A path without `.`, `..` and doubled slashes, by its text alone.
@@ -107,14 +126,24 @@ fn relpath(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     };
     let (path, start) = (absolute(&text_of(value)?), absolute(&start));
     let split = |path: &str| -> Vec<String> {
-        path.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect()
+        path.split('/')
+            .filter(|part| !part.is_empty())
+            .map(str::to_owned)
+            .collect()
     };
     let (path, start) = (split(&path), split(&start));
     let common = path.iter().zip(&start).take_while(|(a, b)| a == b).count();
     let mut parts = vec!["..".to_owned(); start.len() - common];
     parts.extend_from_slice(&path[common..]);
     let joined = parts.join("/");
-    Ok(like(value, if joined.is_empty() { ".".to_owned() } else { joined }))
+    Ok(like(
+        value,
+        if joined.is_empty() {
+            ".".to_owned()
+        } else {
+            joined
+        },
+    ))
 }
 
 fn expanduser(interp: &mut Interp, value: &Value, args: Args) -> Outcome {
@@ -133,7 +162,10 @@ fn expandvars(interp: &mut Interp, value: &Value, args: Args) -> Outcome {
     while let Some(at) = rest.find('$') {
         out.push_str(&rest[..at]);
         let after = &rest[at + 1..];
-        let (name, len) = match after.strip_prefix('{').and_then(|inner| inner.split_once('}')) {
+        let (name, len) = match after
+            .strip_prefix('{')
+            .and_then(|inner| inner.split_once('}'))
+        {
             Some((name, _)) => (name, name.len() + 3),
             None => {
                 let end = after.find(|c: char| c != '_' && !c.is_ascii_alphanumeric());
@@ -201,7 +233,9 @@ fn commonpath(_: &mut Interp, value: &Value, args: Args) -> Outcome {
 fn fileglob(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     args.none("fileglob")?;
     let found = files(&text_of(value)?)?;
-    Ok(Value::list(found.into_iter().map(|path| like(value, path)).collect()))
+    Ok(Value::list(
+        found.into_iter().map(|path| like(value, path)).collect(),
+    ))
 }
 
 /// Regular files that fit a pattern, sorted.
@@ -209,5 +243,7 @@ pub fn files(pattern: &str) -> Outcome<Vec<String>> {
     let paths = glob::glob(pattern)
         .map_err(|error| TemplateError::new(format!("'{pattern}' isn't a pattern: {error}")))?;
     let files = paths.filter_map(Result::ok).filter(|path| path.is_file());
-    Ok(files.map(|path| path.to_string_lossy().into_owned()).collect())
+    Ok(files
+        .map(|path| path.to_string_lossy().into_owned())
+        .collect())
 }

@@ -9,14 +9,47 @@ use crate::content::value::{Key, Mistake, Value};
 use indexmap::IndexMap;
 
 pub(super) const FILTERS: &[Filter] = &[
-    filter("map", map, ("['a', 'b'] | map('upper') | list", "['A', 'B']")),
-    filter("select", select, ("[1, 2, 3] | select('odd') | list", "[1, 3]")),
-    filter("reject", reject, ("[1, 2, 3] | reject('odd') | list", "[2]")),
-    filter("selectattr", selectattr, ("[{'a': 1}, {'a': 2}] | selectattr('a', 'eq', 2) | list", "[{'a': 2}]")),
-    filter("rejectattr", rejectattr, ("[{'a': 1}, {'a': 2}] | rejectattr('a', 'eq', 2) | list", "[{'a': 1}]")),
+    filter(
+        "map",
+        map,
+        ("['a', 'b'] | map('upper') | list", "['A', 'B']"),
+    ),
+    filter(
+        "select",
+        select,
+        ("[1, 2, 3] | select('odd') | list", "[1, 3]"),
+    ),
+    filter(
+        "reject",
+        reject,
+        ("[1, 2, 3] | reject('odd') | list", "[2]"),
+    ),
+    filter(
+        "selectattr",
+        selectattr,
+        (
+            "[{'a': 1}, {'a': 2}] | selectattr('a', 'eq', 2) | list",
+            "[{'a': 2}]",
+        ),
+    ),
+    filter(
+        "rejectattr",
+        rejectattr,
+        (
+            "[{'a': 1}, {'a': 2}] | rejectattr('a', 'eq', 2) | list",
+            "[{'a': 1}]",
+        ),
+    ),
     filter("sort", sort, ("['b', 'A', 'c'] | sort", "['A', 'b', 'c']")),
     filter("unique", unique, ("[1, 2, 1] | unique", "[1, 2]")),
-    filter("groupby", groupby, ("[{'a': 1}, {'a': 2}, {'a': 1}] | groupby('a') | map('first') | list", "[1, 2]")),
+    filter(
+        "groupby",
+        groupby,
+        (
+            "[{'a': 1}, {'a': 2}, {'a': 1}] | groupby('a') | map('first') | list",
+            "[1, 2]",
+        ),
+    ),
     filter("min", min, ("[3, 1, 2] | min", "1")),
     filter("max", max, ("[3, 1, 2] | max", "3")),
     filter("attr", attr, ("{'a': 1} | attr('a')", "Undefined")),
@@ -129,7 +162,8 @@ fn rejectattr(interp: &mut Interp, value: &Value, args: Args) -> Outcome {
 }
 
 fn sort(interp: &mut Interp, value: &Value, args: Args) -> Outcome {
-    let [reverse, case, attribute] = args.bind("sort", ["reverse", "case_sensitive", "attribute"])?;
+    let [reverse, case, attribute] =
+        args.bind("sort", ["reverse", "case_sensitive", "attribute"])?;
     let case = flag(case.as_ref(), false)?;
     let reverse = flag(reverse.as_ref(), false)?;
     // `a,b.c` sorts by several.
@@ -231,7 +265,10 @@ fn groupby(interp: &mut Interp, value: &Value, args: Args) -> Outcome {
 }
 
 fn extreme(interp: &mut Interp, value: &Value, args: Args, largest: bool) -> Outcome {
-    let [case, attribute] = args.bind(if largest { "max" } else { "min" }, ["case_sensitive", "attribute"])?;
+    let [case, attribute] = args.bind(
+        if largest { "max" } else { "min" },
+        ["case_sensitive", "attribute"],
+    )?;
     let case = flag(case.as_ref(), false)?;
     let mut best: Option<(Value, Value)> = None;
     for item in value.iterate()? {
@@ -240,7 +277,11 @@ fn extreme(interp: &mut Interp, value: &Value, args: Args, largest: bool) -> Out
             None => true,
             Some((known, _)) => {
                 let order = key.order(known)?;
-                if largest { order.is_gt() } else { order.is_lt() }
+                if largest {
+                    order.is_gt()
+                } else {
+                    order.is_lt()
+                }
             }
         };
         if better {
@@ -264,7 +305,9 @@ fn max(interp: &mut Interp, value: &Value, args: Args) -> Outcome {
 /// Only attributes, never items.
 fn attr(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     let [name] = args.bind("attr", ["name"])?;
-    let name = text_of(&crate::content::template::eval::args::required("attr", "name", name)?)?;
+    let name = text_of(&crate::content::template::eval::args::required(
+        "attr", "name", name,
+    )?)?;
     match value {
         Value::Object(object) => Ok(object.get(&Value::from(name.as_str())).unwrap_or_else(|| {
             Value::undefined_because(

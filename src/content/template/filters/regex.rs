@@ -11,10 +11,29 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, RwLock};
 
 pub(super) const FILTERS: &[Filter] = &[
-    filter("regex_replace", regex_replace, ("'abc' | regex_replace('(b)', '[\\\\1]')", "'a[b]c'")),
-    filter("regex_search", regex_search, ("'abc-12' | regex_search('([a-z]+)-([0-9]+)', '\\\\2')", "['12']")),
-    filter("regex_findall", regex_findall, ("'a1b2' | regex_findall('[0-9]')", "['1', '2']")),
-    filter("regex_escape", regex_escape, ("'a.b' | regex_escape", "'a\\\\.b'")),
+    filter(
+        "regex_replace",
+        regex_replace,
+        ("'abc' | regex_replace('(b)', '[\\\\1]')", "'a[b]c'"),
+    ),
+    filter(
+        "regex_search",
+        regex_search,
+        (
+            "'abc-12' | regex_search('([a-z]+)-([0-9]+)', '\\\\2')",
+            "['12']",
+        ),
+    ),
+    filter(
+        "regex_findall",
+        regex_findall,
+        ("'a1b2' | regex_findall('[0-9]')", "['1', '2']"),
+    ),
+    filter(
+        "regex_escape",
+        regex_escape,
+        ("'a.b' | regex_escape", "'a\\\\.b'"),
+    ),
 ];
 
 /// Longest search in a text, in steps back.
@@ -80,7 +99,9 @@ impl Pattern {
             Some(_) => {
                 // A shorter alternative may still begin there.
                 let anchored = Regex::new(&format!("\\A(?:{})", self.0.as_str()));
-                anchored.map_or(Ok(false), |regex| regex.is_match(text).map_err(|error| failed(&error)))
+                anchored.map_or(Ok(false), |regex| {
+                    regex.is_match(text).map_err(|error| failed(&error))
+                })
             }
             None => Ok(false),
         }
@@ -88,7 +109,9 @@ impl Pattern {
 }
 
 fn failed(error: &fancy_regex::Error) -> TemplateError {
-    TemplateError::new(format!("the regular expression takes too long on this text: {error}"))
+    TemplateError::new(format!(
+        "the regular expression takes too long on this text: {error}"
+    ))
 }
 
 /// Python's dialect in that of the library: where a brace or bracket is literal, how `$` and `\Z` end, which escapes
@@ -107,7 +130,8 @@ fn translate(pattern: &str, multi_line: bool) -> String {
                 match escaped {
                     'Z' => out.push_str("\\z"),
                     'b' if class.is_some() => out.push_str("\\x08"),
-                    '<' | '>' | '\'' | '"' | '`' | '=' | '!' | ':' | ';' | ',' | '@' | '%' | '_' | ' ' | '/' => {
+                    '<' | '>' | '\'' | '"' | '`' | '=' | '!' | ':' | ';' | ',' | '@' | '%'
+                    | '_' | ' ' | '/' => {
                         out.push(escaped);
                     }
                     other => {
@@ -168,7 +192,9 @@ fn expand(template: &str, found: &Captures<'_, str>, out: &mut String) -> Outcom
         let matched = match name.parse::<usize>() {
             Ok(number) if number < found.len() => found.get(number),
             Ok(number) => {
-                return Err(TemplateError::new(format!("invalid group reference {number}")));
+                return Err(TemplateError::new(format!(
+                    "invalid group reference {number}"
+                )));
             }
             Err(_) => found.name(name),
         };
@@ -203,7 +229,9 @@ fn expand(template: &str, found: &Captures<'_, str>, out: &mut String) -> Outcom
             '0' => out.push('\0'),
             '\\' => out.push('\\'),
             c if c.is_ascii_alphabetic() => {
-                return Err(TemplateError::new(format!("bad escape \\{c} in the replacement")));
+                return Err(TemplateError::new(format!(
+                    "bad escape \\{c} in the replacement"
+                )));
             }
             other => {
                 out.push('\\');
@@ -216,9 +244,23 @@ fn expand(template: &str, found: &Captures<'_, str>, out: &mut String) -> Outcom
 }
 
 fn regex_replace(_: &mut Interp, value: &Value, args: Args) -> Outcome {
-    let [pattern, replacement, ignore_case, multi_line, count, mandatory] = args.bind(
+    let [
+        pattern,
+        replacement,
+        ignore_case,
+        multi_line,
+        count,
+        mandatory,
+    ] = args.bind(
         "regex_replace",
-        ["pattern", "replacement", "ignorecase", "multiline", "count", "mandatory_count"],
+        [
+            "pattern",
+            "replacement",
+            "ignorecase",
+            "multiline",
+            "count",
+            "mandatory_count",
+        ],
     )?;
     let flags = Flags {
         ignore_case: flag(ignore_case.as_ref(), false)?,
@@ -280,7 +322,10 @@ fn regex_search(_: &mut Interp, value: &Value, mut args: Args) -> Outcome {
             .strip_prefix("\\g<")
             .and_then(|rest| rest.strip_suffix('>'))
             .or_else(|| group.strip_prefix('\\'))
-            .ok_or_else(|| TemplateError::new(format!("Unknown argument '{group}'")).hint("Groups are written '\\\\1' or '\\\\g<name>'."))?;
+            .ok_or_else(|| {
+                TemplateError::new(format!("Unknown argument '{group}'"))
+                    .hint("Groups are written '\\\\1' or '\\\\g<name>'.")
+            })?;
         let matched = match name.parse::<usize>() {
             Ok(number) if number < found.len() => found.get(number),
             Ok(_) => return Err(TemplateError::new("no such group")),
@@ -361,7 +406,12 @@ mod tests {
         ];
         for (pattern, text, expected) in cases {
             let pattern = Pattern::new(pattern, Flags::default()).unwrap();
-            assert_eq!(pattern.is_found(text).unwrap(), expected, "{}", pattern.0.as_str());
+            assert_eq!(
+                pattern.is_found(text).unwrap(),
+                expected,
+                "{}",
+                pattern.0.as_str()
+            );
         }
     }
 

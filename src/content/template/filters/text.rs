@@ -9,23 +9,55 @@ use crate::content::value::{Text, Value};
 pub(super) const FILTERS: &[Filter] = &[
     filter("upper", upper, ("'abc' | upper", "'ABC'")),
     filter("lower", lower, ("'ABC' | lower", "'abc'")),
-    filter("capitalize", capitalize, ("'fOO bar' | capitalize", "'Foo bar'")),
+    filter(
+        "capitalize",
+        capitalize,
+        ("'fOO bar' | capitalize", "'Foo bar'"),
+    ),
     filter("title", title, ("\"it's a-day\" | title", "\"It's A-Day\"")),
     filter("trim", trim, ("' a ' | trim", "'a'")),
     filter("string", string, ("[1, 2] | string", "'[1, 2]'")),
-    filter("replace", replace, ("'aaa' | replace('a', 'b', 2)", "'bba'")),
+    filter(
+        "replace",
+        replace,
+        ("'aaa' | replace('a', 'b', 2)", "'bba'"),
+    ),
     filter("format", format, ("'%s=%02d' | format('a', 5)", "'a=05'")),
-    filter("indent", indent, ("'a\\nb' | indent(2, first=true)", "'  a\\n  b'")),
+    filter(
+        "indent",
+        indent,
+        ("'a\\nb' | indent(2, first=true)", "'  a\\n  b'"),
+    ),
     filter("center", center, ("'ab' | center(6)", "'  ab  '")),
     filter("wordcount", wordcount, ("'one two-three' | wordcount", "3")),
-    filter("wordwrap", wordwrap, ("'one two three' | wordwrap(8)", "'one two\\nthree'")),
-    filter("truncate", truncate, ("'foo bar baz qux' | truncate(9)", "'foo...'")),
-    filter("striptags", striptags, ("'<b>a</b>  c' | striptags", "'a c'")),
+    filter(
+        "wordwrap",
+        wordwrap,
+        ("'one two three' | wordwrap(8)", "'one two\\nthree'"),
+    ),
+    filter(
+        "truncate",
+        truncate,
+        ("'foo bar baz qux' | truncate(9)", "'foo...'"),
+    ),
+    filter(
+        "striptags",
+        striptags,
+        ("'<b>a</b>  c' | striptags", "'a c'"),
+    ),
     filter("escape", escape, ("'<a>' | e", "'&lt;a&gt;'")),
-    filter("forceescape", escape, ("'<a>' | forceescape", "'&lt;a&gt;'")),
+    filter(
+        "forceescape",
+        escape,
+        ("'<a>' | forceescape", "'&lt;a&gt;'"),
+    ),
     filter("safe", safe, ("'<a>' | safe", "'<a>'")),
     filter("split", split, ("'a,b' | split(',')", "['a', 'b']")),
-    filter("quote", quote, ("\"it's\" | quote", "'\\'it\\'\"\\'\"\\'s\\''")),
+    filter(
+        "quote",
+        quote,
+        ("\"it's\" | quote", "'\\'it\\'\"\\'\"\\'s\\''"),
+    ),
     filter("comment", comment, ("'a' | comment", "'#\\n# a\\n#'")),
 ];
 
@@ -122,7 +154,11 @@ fn indent(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     let indention = match width {
         None => "    ".to_owned(),
         Some(Value::Str(text)) => text.text.to_string(),
-        Some(other) => " ".repeat(usize::try_from(int_of("width", &other)?).unwrap_or(0).min(1 << 16)),
+        Some(other) => " ".repeat(
+            usize::try_from(int_of("width", &other)?)
+                .unwrap_or(0)
+                .min(1 << 16),
+        ),
     };
     let blank = blank.is_some_and(|blank| blank.truthy());
     let text = text_of(value)? + "\n";
@@ -166,7 +202,12 @@ fn wordcount(_: &mut Interp, value: &Value, args: Args) -> Outcome {
 fn wordwrap(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     let [width, cut, string, _hyphens] = args.bind(
         "wordwrap",
-        ["width", "break_long_words", "wrapstring", "break_on_hyphens"],
+        [
+            "width",
+            "break_long_words",
+            "wrapstring",
+            "break_on_hyphens",
+        ],
     )?;
     let width = optional_int("width", width)?.unwrap_or(79);
     let width = usize::try_from(width).unwrap_or(0).max(1);
@@ -223,7 +264,8 @@ fn truncate(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     let kept = if kill.is_some_and(|kill| kill.truthy()) {
         kept.as_str()
     } else {
-        kept.rsplit_once(' ').map_or(kept.as_str(), |(before, _)| before)
+        kept.rsplit_once(' ')
+            .map_or(kept.as_str(), |(before, _)| before)
     };
     Ok(like(value, format!("{kept}{end}")))
 }
@@ -277,7 +319,9 @@ fn split(_: &mut Interp, value: &Value, args: Args) -> Outcome {
         )));
     };
     let pieces = parts(&text.text, separator.as_deref(), limit, false)?;
-    Ok(Value::list(pieces.into_iter().map(|piece| like(value, piece)).collect()))
+    Ok(Value::list(
+        pieces.into_iter().map(|piece| like(value, piece)).collect(),
+    ))
 }
 
 /// Text as one word of a shell.
@@ -295,9 +339,9 @@ fn quote(_: &mut Interp, value: &Value, args: Args) -> Outcome {
 }
 
 fn comment(_: &mut Interp, value: &Value, mut args: Args) -> Outcome {
-    let style = args.take("style").or_else(|| {
-        (!args.positional.is_empty()).then(|| args.positional.remove(0))
-    });
+    let style = args
+        .take("style")
+        .or_else(|| (!args.positional.is_empty()).then(|| args.positional.remove(0)));
     let style = match style {
         Some(style) => text_of(&style)?,
         None => "plain".to_owned(),
@@ -309,12 +353,21 @@ fn comment(_: &mut Interp, value: &Value, mut args: Args) -> Outcome {
         "cblock" => ("/*", " * ", " */"),
         "xml" => ("<!--", " - ", "-->"),
         other => {
-            return Err(TemplateError::new(format!("comment() has no style '{other}'"))
-                .hint("Known: plain, erlang, c, cblock, xml."));
+            return Err(
+                TemplateError::new(format!("comment() has no style '{other}'"))
+                    .hint("Known: plain, erlang, c, cblock, xml."),
+            );
         }
     };
     let known = [
-        "newline", "beginning", "prefix", "prefix_count", "decoration", "postfix", "postfix_count", "end",
+        "newline",
+        "beginning",
+        "prefix",
+        "prefix_count",
+        "decoration",
+        "postfix",
+        "postfix_count",
+        "end",
     ];
     let mut text = |name: &str, default: &str| -> Outcome<String> {
         match args.take(name) {

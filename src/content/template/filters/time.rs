@@ -8,8 +8,19 @@ use crate::content::template::globals::time;
 use crate::content::value::Value;
 
 pub(super) const FILTERS: &[Filter] = &[
-    filter("strftime", strftime, ("'%Y-%m-%d' | strftime(0, utc=true)", "'1970-01-01'")),
-    filter("to_datetime", to_datetime, ("'2024-03-01 00:00:00' | to_datetime", "2024-03-01 00:00:00")),
+    filter(
+        "strftime",
+        strftime,
+        ("'%Y-%m-%d' | strftime(0, utc=true)", "'1970-01-01'"),
+    ),
+    filter(
+        "to_datetime",
+        to_datetime,
+        (
+            "('2024-03-01 00:00:00' | to_datetime).strftime('%d.%m.')",
+            "'01.03.'",
+        ),
+    ),
 ];
 
 fn strftime(interp: &mut Interp, value: &Value, args: Args) -> Outcome {
@@ -30,7 +41,10 @@ fn strftime(interp: &mut Interp, value: &Value, args: Args) -> Outcome {
                 other => other.to_float(),
             };
             let wrong = || {
-                TemplateError::new(format!("Invalid value for epoch value ({})", second.to_text()))
+                TemplateError::new(format!(
+                    "Invalid value for epoch value ({})",
+                    second.to_text()
+                ))
             };
             #[expect(clippy::cast_possible_truncation, reason = "jiff checks the range")]
             let seconds = seconds.ok_or_else(wrong)?.floor() as i64;

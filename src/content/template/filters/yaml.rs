@@ -11,15 +11,38 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub(super) const FILTERS: &[Filter] = &[
-    filter("to_yaml", to_yaml, ("{'b': [1], 'a': 'x'} | to_yaml", "'a: x\\nb: [1]\\n'")),
-    filter("to_nice_yaml", to_nice_yaml, ("{'a': [1, 'yes']} | to_nice_yaml(indent=2)", "\"a:\\n- 1\\n- 'yes'\\n\"")),
-    filter("from_yaml", from_yaml, ("'a: [1, yes]' | from_yaml", "{'a': [1, True]}")),
-    filter("from_yaml_all", from_yaml_all, ("'a: 1\\n---\\nb: 2\\n' | from_yaml_all", "[{'a': 1}, {'b': 2}]")),
+    filter(
+        "to_yaml",
+        to_yaml,
+        ("{'b': [1], 'a': 'x'} | to_yaml", "'a: x\\nb: [1]\\n'"),
+    ),
+    filter(
+        "to_nice_yaml",
+        to_nice_yaml,
+        (
+            "{'a': [1, 'yes']} | to_nice_yaml(indent=2)",
+            "\"a:\\n- 1\\n- 'yes'\\n\"",
+        ),
+    ),
+    filter(
+        "from_yaml",
+        from_yaml,
+        ("'a: [1, yes]' | from_yaml", "{'a': [1, True]}"),
+    ),
+    filter(
+        "from_yaml_all",
+        from_yaml_all,
+        (
+            "'a: 1\\n---\\nb: 2\\n' | from_yaml_all",
+            "[{'a': 1}, {'b': 2}]",
+        ),
+    ),
 ];
 
 fn style(mut style: Style, mut args: Args) -> Outcome<Style> {
     if style.flow == Some(false) && !args.positional.is_empty() {
-        args.named.push(("indent".into(), args.positional.remove(0)));
+        args.named
+            .push(("indent".into(), args.positional.remove(0)));
     }
     let small = |value: Option<i64>| value.map(|value| i32::try_from(value).unwrap_or(i32::MAX));
     if let Some(indent) = args.take("indent") {
@@ -89,7 +112,11 @@ fn documents(value: &Value) -> Outcome<Vec<Value>> {
     let mut found = Vec::with_capacity(nodes.len());
     for node in nodes {
         let document = node.value().map_err(wrong)?;
-        found.push(if trusted { document } else { document.distrusted() });
+        found.push(if trusted {
+            document
+        } else {
+            document.distrusted()
+        });
     }
     Ok(found)
 }
@@ -103,10 +130,10 @@ fn from_yaml(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     match found.len() {
         0 => Ok(Value::None),
         1 => Ok(found.remove(0)),
-        _ => Err(TemplateError::new(
-            "from_yaml: expected a single document, but found several",
-        )
-        .hint("Use `from_yaml_all`.")),
+        _ => Err(
+            TemplateError::new("from_yaml: expected a single document, but found several")
+                .hint("Use `from_yaml_all`."),
+        ),
     }
 }
 

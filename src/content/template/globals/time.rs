@@ -1,9 +1,9 @@
 //! Points in time and spans between them, as Python's `datetime` and `timedelta`.
 
 use crate::content::template::TemplateError;
+use crate::content::template::eval::Outcome;
 use crate::content::template::eval::args::{Args, required};
 use crate::content::template::eval::objects::downcast;
-use crate::content::template::eval::Outcome;
 use crate::content::value::{Mistake, Object, Value};
 use jiff::civil::DateTime;
 use jiff::{Timestamp, Zoned};
@@ -101,7 +101,10 @@ impl Object for Duration {
 
 pub fn has_method(value: &Value, name: &str) -> bool {
     (downcast::<Moment>(value).is_some()
-        && matches!(name, "strftime" | "isoformat" | "timestamp" | "date" | "weekday" | "isoweekday"))
+        && matches!(
+            name,
+            "strftime" | "isoformat" | "timestamp" | "date" | "weekday" | "isoweekday"
+        ))
         || (downcast::<Duration>(value).is_some() && name == "total_seconds")
 }
 
@@ -129,7 +132,9 @@ pub fn method(receiver: &Value, name: &str, args: Args) -> Outcome {
         }
         "timestamp" => {
             args.none(name)?;
-            Ok(Value::Float(seconds(local(moment.0)?.timestamp().as_microsecond())))
+            Ok(Value::Float(seconds(
+                local(moment.0)?.timestamp().as_microsecond(),
+            )))
         }
         "date" => {
             args.none(name)?;
@@ -181,7 +186,10 @@ pub fn strftime(time: &Zoned, format: &str) -> Outcome<String> {
     while let Some(at) = rest.find('%') {
         out.push_str(&rest[..at]);
         let mut chars = rest[at + 1..].chars();
-        let flag = chars.clone().next().filter(|c| matches!(c, '-' | '_' | '0' | '^'));
+        let flag = chars
+            .clone()
+            .next()
+            .filter(|c| matches!(c, '-' | '_' | '0' | '^'));
         if flag.is_some() {
             chars.next();
         }
@@ -215,7 +223,8 @@ pub fn strftime(time: &Zoned, format: &str) -> Outcome<String> {
 pub fn strptime(text: &str, format: &str) -> Outcome {
     DateTime::strptime(format, text)
         .or_else(|_| {
-            jiff::civil::Date::strptime(format, text).map(|date| date.to_datetime(jiff::civil::Time::midnight()))
+            jiff::civil::Date::strptime(format, text)
+                .map(|date| date.to_datetime(jiff::civil::Time::midnight()))
         })
         .map(|time| Value::object(Moment(time)))
         .map_err(|_| {
@@ -229,7 +238,10 @@ pub fn strptime(text: &str, format: &str) -> Outcome {
 pub fn between(one: &Value, other: &Value) -> Option<Result<Value, Mistake>> {
     let (one, other) = (downcast::<Moment>(one)?, downcast::<Moment>(other)?);
     let zone = jiff::tz::TimeZone::UTC;
-    let micros = |time: DateTime| time.to_zoned(zone.clone()).map(|time| time.timestamp().as_microsecond());
+    let micros = |time: DateTime| {
+        time.to_zoned(zone.clone())
+            .map(|time| time.timestamp().as_microsecond())
+    };
     Some(match (micros(one.0), micros(other.0)) {
         (Ok(one), Ok(other)) => Ok(Value::object(Duration(one - other))),
         _ => Err(Mistake::new("the time is out of range")),

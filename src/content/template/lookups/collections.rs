@@ -32,7 +32,10 @@ pub(super) fn list(_: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
 pub(super) fn flattened(_: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
     args.no_more_names("flattened", &[])?;
     let mut found = args.positional;
-    while found.iter().any(|item| matches!(item, Value::List(_) | Value::Tuple(_))) {
+    while found
+        .iter()
+        .any(|item| matches!(item, Value::List(_) | Value::Tuple(_)))
+    {
         found = flat(&found)?;
     }
     Ok(found)
@@ -55,14 +58,19 @@ pub(super) fn dict(_: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
 pub(super) fn indexed_items(_: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
     args.no_more_names("indexed_items", &[])?;
     let items = flat(&args.positional)?.into_iter();
-    Ok((0..).zip(items).map(|(at, item)| Value::tuple(vec![Value::Int(at), item])).collect())
+    Ok((0..)
+        .zip(items)
+        .map(|(at, item)| Value::tuple(vec![Value::Int(at), item]))
+        .collect())
 }
 
 /// Every combination of an item of each list, the last one fastest.
 pub(super) fn nested(_: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
     args.no_more_names("nested", &[])?;
     if args.positional.is_empty() {
-        return Err(TemplateError::new("with_nested requires at least one element in the nested list"));
+        return Err(TemplateError::new(
+            "with_nested requires at least one element in the nested list",
+        ));
     }
     let mut rows: Vec<Vec<Value>> = vec![Vec::new()];
     for term in &args.positional {
@@ -79,7 +87,9 @@ pub(super) fn nested(_: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
         });
         rows = longer.collect();
     }
-    rows.into_iter().map(|row| flat(&row).map(Value::list)).collect()
+    rows.into_iter()
+        .map(|row| flat(&row).map(Value::list))
+        .collect()
 }
 
 /// The first items of all lists, the second ones, and so on; None where a list is shorter.
@@ -90,11 +100,16 @@ pub(super) fn together(_: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
         lists.push(term.iterate()?);
     }
     if lists.is_empty() {
-        return Err(TemplateError::new("with_together requires at least one element in each list"));
+        return Err(TemplateError::new(
+            "with_together requires at least one element in each list",
+        ));
     }
     let len = lists.iter().map(Vec::len).max().unwrap_or(0);
     let row = |at: usize| -> Outcome {
-        let row: Vec<Value> = lists.iter().map(|list| list.get(at).cloned().unwrap_or(Value::None)).collect();
+        let row: Vec<Value> = lists
+            .iter()
+            .map(|list| list.get(at).cloned().unwrap_or(Value::None))
+            .collect();
         flat(&row).map(Value::list)
     };
     (0..len).map(row).collect()
@@ -108,7 +123,9 @@ pub(super) fn subelements(_: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
         ));
     };
     let flags = args.positional.get(2);
-    let skip = flags.and_then(|flags| flags.get("skip_missing")).is_some_and(|skip| skip.truthy());
+    let skip = flags
+        .and_then(|flags| flags.get("skip_missing"))
+        .is_some_and(|skip| skip.truthy());
     let path = Value::from(text_of(path)?);
     filters::subelement_pairs(elements, &path, skip)
 }

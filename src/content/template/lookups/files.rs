@@ -18,8 +18,9 @@ pub(super) fn file(interp: &mut Interp, mut args: Args) -> Outcome<Vec<Value>> {
     let mut found = Vec::new();
     for name in words(&args)? {
         let path = locate(interp, "files", &name)?;
-        let bytes = std::fs::read(&path)
-            .map_err(|error| TemplateError::new(format!("{} can't be read: {error}", path.display())))?;
+        let bytes = std::fs::read(&path).map_err(|error| {
+            TemplateError::new(format!("{} can't be read: {error}", path.display()))
+        })?;
         let text = String::from_utf8(bytes)
             .map_err(|_| TemplateError::new(format!("{} isn't text in UTF-8", path.display())))?;
         let text = if rstrip { text.trim_end() } else { &text };
@@ -32,33 +33,51 @@ pub(super) fn file(interp: &mut Interp, mut args: Args) -> Outcome<Vec<Value>> {
 fn locate(interp: &Interp, kind: &str, name: &str) -> Outcome<PathBuf> {
     let settings = interp.templar.settings();
     settings.find(kind, name).ok_or_else(|| {
-        let dirs: Vec<String> = settings.search.iter().map(|dir| dir.display().to_string()).collect();
-        TemplateError::new(format!("could not locate file in lookup: {name}"))
-            .hint(format!("Searched in {kind}/ of, and in: {}.", dirs.join(", ")))
+        let dirs: Vec<String> = settings
+            .search
+            .iter()
+            .map(|dir| dir.display().to_string())
+            .collect();
+        TemplateError::new(format!("could not locate file in lookup: {name}")).hint(format!(
+            "Searched in {kind}/ of, and in: {}.",
+            dirs.join(", ")
+        ))
     })
 }
 
 /// Other templates, rendered with the same variables.
 pub(super) fn template(interp: &mut Interp, mut args: Args) -> Outcome<Vec<Value>> {
     let convert = args.take_flag("convert_data", true);
-    let vars = args.take("template_vars").and_then(|vars| vars.entries()).unwrap_or_default();
+    let vars = args
+        .take("template_vars")
+        .and_then(|vars| vars.entries())
+        .unwrap_or_default();
     args.take("jinja2_native");
     args.no_more_names("template", &["convert_data", "template_vars"])?;
-    let vars: IndexMap<String, Value> = vars.into_iter().map(|(name, value)| (name.0.to_text(), value)).collect();
+    let vars: IndexMap<String, Value> = vars
+        .into_iter()
+        .map(|(name, value)| (name.0.to_text(), value))
+        .collect();
     let mut found = Vec::new();
     for name in words(&args)? {
         let path = locate(interp, "templates", &name)?;
-        let text = std::fs::read_to_string(&path)
-            .map_err(|error| TemplateError::new(format!("{} can't be read: {error}", path.display())))?;
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            TemplateError::new(format!("{} can't be read: {error}", path.display()))
+        })?;
         let in_file = |mut error: TemplateError| {
-            let at = error.span.take().map_or(String::new(), |(line, column)| format!(":{line}:{column}"));
+            let at = error
+                .span
+                .take()
+                .map_or(String::new(), |(line, column)| format!(":{line}:{column}"));
             error.message = format!("{}{at}: {}", path.display(), error.message);
             error
         };
         let mut options = Options::file();
         let body = options.header(&text).map_err(in_file)?;
         let parsed = syntax::template(body, &options).map_err(in_file)?;
-        let value = interp.other(&vars, &parsed, body, convert).map_err(in_file)?;
+        let value = interp
+            .other(&vars, &parsed, body, convert)
+            .map_err(in_file)?;
         found.push(value);
     }
     Ok(found)
@@ -75,7 +94,8 @@ pub(super) fn fileglob(interp: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
             vec![PathBuf::new()]
         } else {
             let dirs = settings.search.iter().chain([&settings.playbook_dir]);
-            dirs.flat_map(|dir| [dir.join("files"), dir.clone()]).collect()
+            dirs.flat_map(|dir| [dir.join("files"), dir.clone()])
+                .collect()
         };
         for dir in dirs {
             let files = filters::files(&dir.join(&path).to_string_lossy())?;
@@ -105,7 +125,10 @@ pub(super) fn first_found(interp: &mut Interp, mut args: Args) -> Outcome<Vec<Va
     for term in terms {
         if term.is_mapping() {
             skip |= term.get("skip").is_some_and(|skip| skip.truthy());
-            names.extend(candidates(term.get("files").as_ref(), term.get("paths").as_ref())?);
+            names.extend(candidates(
+                term.get("files").as_ref(),
+                term.get("paths").as_ref(),
+            )?);
         } else if !term.is_undefined() {
             names.extend(candidates(Some(&Value::list(vec![term])), paths.as_ref())?);
         }
@@ -121,9 +144,11 @@ pub(super) fn first_found(interp: &mut Interp, mut args: Args) -> Outcome<Vec<Va
     if skip {
         return Ok(Vec::new());
     }
-    Err(TemplateError::new("No file was found when using first_found.")
-        .hint(format!("Looked for: {}.", names.join(", ")))
-        .hint("With `skip: true` nothing found is no error."))
+    Err(
+        TemplateError::new("No file was found when using first_found.")
+            .hint(format!("Looked for: {}.", names.join(", ")))
+            .hint("With `skip: true` nothing found is no error."),
+    )
 }
 
 /// Names of one term: each file in each path; text may hold several with commas, semicolons or colons between.
@@ -137,7 +162,11 @@ fn candidates(files: Option<&Value>, paths: Option<&Value>) -> Outcome<Vec<Strin
         let mut found = Vec::new();
         for item in items.iter().filter(|item| !item.is_undefined()) {
             let text = text_of(item)?;
-            found.extend(text.split(separators).map(str::to_owned).filter(|name| !name.is_empty()));
+            found.extend(
+                text.split(separators)
+                    .map(str::to_owned)
+                    .filter(|name| !name.is_empty()),
+            );
         }
         Ok(found)
     };
@@ -147,7 +176,10 @@ fn candidates(files: Option<&Value>, paths: Option<&Value>) -> Outcome<Vec<Strin
         return Ok(files);
     }
     let in_each = |path: &String| -> Vec<String> {
-        files.iter().map(|file| format!("{}/{file}", path.trim_end_matches('/'))).collect()
+        files
+            .iter()
+            .map(|file| format!("{}/{file}", path.trim_end_matches('/')))
+            .collect()
     };
     if files.is_empty() {
         return Ok(paths);
@@ -182,7 +214,9 @@ pub(super) fn lines(interp: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
 fn output(interp: &Interp, command: &str) -> Outcome<String> {
     match &interp.templar.settings().command {
         Some(run) => run(command).map_err(TemplateError::new),
-        None => Err(TemplateError::new("commands of the controller can't be run here")
-            .hint("Use a task with `delegate_to: localhost` and `register`.")),
+        None => Err(
+            TemplateError::new("commands of the controller can't be run here")
+                .hint("Use a task with `delegate_to: localhost` and `register`."),
+        ),
     }
 }

@@ -43,8 +43,14 @@ const LOOKUPS: &[(&str, Run)] = &[
 /// Lookups of Ansible that this program doesn't have.
 const REFUSED: [(&str, &str); 5] = [
     ("config", "There is no ansible.cfg to read it from."),
-    ("csvfile", "Read the file with `lookup('file', …)` and split it."),
-    ("ini", "Read the file with `lookup('file', …)` and `regex_search`."),
+    (
+        "csvfile",
+        "Read the file with `lookup('file', …)` and split it.",
+    ),
+    (
+        "ini",
+        "Read the file with `lookup('file', …)` and `regex_search`.",
+    ),
     ("unvault", "Encrypted files aren't supported yet."),
     ("url", "Use the module `uri` in a task."),
 ];
@@ -72,9 +78,8 @@ pub fn run(interp: &mut Interp, name: &str, args: Args) -> Outcome<Vec<Value>> {
     let own = short(name);
     match LOOKUPS.iter().find(|(known, _)| *known == own) {
         Some((_, run)) => run(interp, args),
-        None => Err(problem(name).unwrap_or_else(|| {
-            TemplateError::new(format!("there is no lookup named '{name}'"))
-        })),
+        None => Err(problem(name)
+            .unwrap_or_else(|| TemplateError::new(format!("there is no lookup named '{name}'")))),
     }
 }
 
@@ -97,7 +102,11 @@ pub fn call(interp: &mut Interp, mut args: Args, mut want_list: bool) -> Outcome
         Ok(found) => found,
         Err(error) if error.is_undefined() || problem(&name).is_some() => return Err(error),
         Err(_) if matches!(errors.as_deref(), Some("ignore" | "warn")) => {
-            return Ok(if want_list { Value::list(Vec::new()) } else { Value::None });
+            return Ok(if want_list {
+                Value::list(Vec::new())
+            } else {
+                Value::None
+            });
         }
         Err(mut error) => {
             error.message = format!("lookup '{name}': {}", error.message);

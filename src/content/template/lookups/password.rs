@@ -36,7 +36,10 @@ fn alphabet(name: &str) -> String {
 
 /// The characters of sets and letters with commas between; `,,` is a comma.
 fn characters(spec: &[String]) -> Vec<char> {
-    let mut chars: Vec<char> = spec.iter().flat_map(|part| alphabet(part).chars().collect::<Vec<_>>()).collect();
+    let mut chars: Vec<char> = spec
+        .iter()
+        .flat_map(|part| alphabet(part).chars().collect::<Vec<_>>())
+        .collect();
     chars.sort_unstable();
     chars.dedup();
     chars.retain(|c| !matches!(c, '"' | '\''));
@@ -51,26 +54,38 @@ fn split_chars(spec: &str) -> Vec<String> {
     } else {
         spec.to_owned()
     };
-    parts.extend(spec.split(',').filter(|part| !part.is_empty()).map(str::to_owned));
+    parts.extend(
+        spec.split(',')
+            .filter(|part| !part.is_empty())
+            .map(str::to_owned),
+    );
     parts
 }
 
 fn wanted(term: &str, args: &Args) -> Outcome<Wanted> {
-    let default = ["ascii_letters", "digits", ".,:-_"].map(str::to_owned).to_vec();
+    let default = ["ascii_letters", "digits", ".,:-_"]
+        .map(str::to_owned)
+        .to_vec();
     let mut length = 20;
     let mut chars = default;
     let mut path = Vec::new();
     let mut set = |name: &str, value: &str| -> Outcome<bool> {
         match name {
             "length" => {
-                length = value.parse().ok().filter(|length| (1..=4096).contains(length)).ok_or_else(|| {
-                    TemplateError::new(format!("password: length can't be {value}"))
-                })?;
+                length = value
+                    .parse()
+                    .ok()
+                    .filter(|length| (1..=4096).contains(length))
+                    .ok_or_else(|| {
+                        TemplateError::new(format!("password: length can't be {value}"))
+                    })?;
             }
             "chars" => chars = split_chars(value),
             "encrypt" if matches!(value, "" | "None" | "false" | "False" | "no") => {}
             "encrypt" | "ident" | "seed" => {
-                return Err(TemplateError::new(format!("password: '{name}' isn't supported")));
+                return Err(TemplateError::new(format!(
+                    "password: '{name}' isn't supported"
+                )));
             }
             _ => return Ok(false),
         }
@@ -95,8 +110,10 @@ fn wanted(term: &str, args: &Args) -> Outcome<Wanted> {
             other => text_of(other)?,
         };
         if !set(name, &value)? {
-            return Err(TemplateError::new(format!("password: unknown option '{name}'"))
-                .hint("Known: length, chars."));
+            return Err(
+                TemplateError::new(format!("password: unknown option '{name}'"))
+                    .hint("Known: length, chars."),
+            );
         }
     }
     Ok(Wanted {
@@ -111,7 +128,9 @@ fn make(wanted: &Wanted) -> Outcome<String> {
     let mut password = String::new();
     for _ in 0..wanted.length {
         let Some(c) = wanted.chars.choose(&mut random) else {
-            return Err(TemplateError::new("password: there are no characters to choose from"));
+            return Err(TemplateError::new(
+                "password: there are no characters to choose from",
+            ));
         };
         password.push(*c);
     }
@@ -120,11 +139,15 @@ fn make(wanted: &Wanted) -> Outcome<String> {
 
 /// The password in the file; a new one when there is no file or nothing in it.
 fn kept(wanted: &Wanted, path: &Path) -> Outcome<String> {
-    let failed = |error: std::io::Error| TemplateError::new(format!("password: {}: {error}", path.display()));
+    let failed = |error: std::io::Error| {
+        TemplateError::new(format!("password: {}: {error}", path.display()))
+    };
     match std::fs::read_to_string(path) {
         Ok(text) if !text.trim().is_empty() => {
             let line = text.trim_end_matches('\n');
-            let password = line.split_once(" salt=").map_or(line, |(password, _)| password);
+            let password = line
+                .split_once(" salt=")
+                .map_or(line, |(password, _)| password);
             return Ok(password.to_owned());
         }
         Ok(_) => {}
@@ -132,15 +155,27 @@ fn kept(wanted: &Wanted, path: &Path) -> Outcome<String> {
         Err(error) => return Err(failed(error)),
     }
     let dir = path.parent().unwrap_or(Path::new("/"));
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(failed)?;
     let password = make(wanted)?;
     // Beside the file and moved there, so that there is never half a password, and a second run that is at it at the
     // same time finds this one.
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     let mark: u64 = rand::random();
     let beside = dir.join(format!(".{name}.{mark:016x}"));
     let write = || -> std::io::Result<bool> {
-        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&beside)?;
         writeln!(file, "{password}")?;
         file.sync_all()?;
         let linked = match std::fs::hard_link(&beside, path) {
@@ -179,7 +214,11 @@ pub(super) fn password(interp: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
         }
         let settings = interp.templar.settings();
         let path = settings.expand_home(&wanted.path.to_string_lossy());
-        let path = if path.is_absolute() { path } else { settings.playbook_dir.join(path) };
+        let path = if path.is_absolute() {
+            path
+        } else {
+            settings.playbook_dir.join(path)
+        };
         found.push(Value::untrusted(kept(&wanted, &path)?));
     }
     Ok(found)

@@ -90,23 +90,33 @@ impl Sequence {
                 return Err(TemplateError::new("sequence: must specify count or end"));
             }
             (Some(_), Some(_)) => {
-                return Err(TemplateError::new("sequence: can't specify both count and end"));
+                return Err(TemplateError::new(
+                    "sequence: can't specify both count and end",
+                ));
             }
             (Some(0), None) => return Ok(Vec::new()),
-            (Some(count), None) => self.start.saturating_add(count.saturating_sub(1).saturating_mul(self.stride)),
+            (Some(count), None) => self
+                .start
+                .saturating_add(count.saturating_sub(1).saturating_mul(self.stride)),
             (None, Some(end)) => end,
         };
         if self.stride == 0 {
             return Ok(Vec::new());
         }
         if self.stride > 0 && end < self.start {
-            return Err(TemplateError::new("sequence: to count backwards make stride negative"));
+            return Err(TemplateError::new(
+                "sequence: to count backwards make stride negative",
+            ));
         }
         if self.stride < 0 && end > self.start {
-            return Err(TemplateError::new("sequence: to count forward don't make stride negative"));
+            return Err(TemplateError::new(
+                "sequence: to count forward don't make stride negative",
+            ));
         }
         if end.saturating_sub(self.start).saturating_abs() / self.stride.saturating_abs() > MAX {
-            return Err(TemplateError::new(format!("sequence: more than {MAX} items")));
+            return Err(TemplateError::new(format!(
+                "sequence: more than {MAX} items"
+            )));
         }
         let format = Text::new(self.format, true);
         let mut found = Vec::new();

@@ -17,7 +17,9 @@ pub(super) fn env(interp: &mut Interp, mut args: Args) -> Outcome<Vec<Value>> {
         let value = interp.templar.settings().environment.get(&name);
         found.push(match (value, &default) {
             (Some(value), _) => Value::untrusted(value.as_str()),
-            (None, Some(Value::Undefined(missing))) => return Err(Mistake::undefined(missing).into()),
+            (None, Some(Value::Undefined(missing))) => {
+                return Err(Mistake::undefined(missing).into());
+            }
             (None, Some(default)) => default.clone(),
             (None, None) => Value::from(""),
         });
@@ -72,7 +74,9 @@ pub(super) fn varnames(interp: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
 pub(super) fn inventory_hostnames(interp: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
     args.no_more_names("inventory_hostnames", &[])?;
     let groups = interp.lookup_variable("groups")?;
-    let groups = groups.and_then(|groups| groups.entries()).unwrap_or_default();
+    let groups = groups
+        .and_then(|groups| groups.entries())
+        .unwrap_or_default();
     let all: Vec<Value> = groups
         .get(&crate::content::value::Key::from("all"))
         .and_then(|all| all.iterate().ok())
@@ -86,12 +90,20 @@ pub(super) fn inventory_hostnames(interp: &mut Interp, args: Args) -> Outcome<Ve
                 found.extend(hosts.iterate()?);
             }
         }
-        found.extend(all.iter().filter(|host| pattern.matches(&host.to_text())).cloned());
+        found.extend(
+            all.iter()
+                .filter(|host| pattern.matches(&host.to_text()))
+                .cloned(),
+        );
         Ok(found)
     };
     let mut chosen: Vec<Value> = Vec::new();
     let patterns = words(&args)?.join(",");
-    let parts: Vec<&str> = patterns.split([',', ':']).map(str::trim).filter(|part| !part.is_empty()).collect();
+    let parts: Vec<&str> = patterns
+        .split([',', ':'])
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .collect();
     for part in parts.iter().filter(|part| !part.starts_with(['!', '&'])) {
         for host in members(part)? {
             if !chosen.contains(&host) {

@@ -29,8 +29,18 @@ pub struct Seen {
 
 /// Methods that change what they are called on.
 const CHANGING: [&str; 12] = [
-    "append", "extend", "insert", "remove", "pop", "popitem", "clear", "sort", "reverse", "update",
-    "setdefault", "__setitem__",
+    "append",
+    "extend",
+    "insert",
+    "remove",
+    "pop",
+    "popitem",
+    "clear",
+    "sort",
+    "reverse",
+    "update",
+    "setdefault",
+    "__setitem__",
 ];
 
 impl Parser {

@@ -157,7 +157,10 @@ impl<'a> Lexer<'a> {
             };
             let begin = self.at + offset;
             let after = begin + len;
-            let sign = self.text[after..].chars().next().filter(|c| matches!(c, '-' | '+'));
+            let sign = self.text[after..]
+                .chars()
+                .next()
+                .filter(|c| matches!(c, '-' | '+'));
             self.text_up_to(begin, Some((tag, sign)));
             self.at = after + usize::from(sign.is_some());
             match tag {
@@ -246,7 +249,10 @@ impl<'a> Lexer<'a> {
         while let Some(offset) = self.text[from..].find(start) {
             let tag = from + offset;
             let inside = tag + start.len();
-            let open = self.text[inside..].chars().next().filter(|c| matches!(c, '-' | '+'));
+            let open = self.text[inside..]
+                .chars()
+                .next()
+                .filter(|c| matches!(c, '-' | '+'));
             let name = inside + usize::from(open.is_some());
             if let Some((after, close)) = self.tag_alone(name, "endraw") {
                 self.text_up_to(tag, Some((Tag::Block, open)));
@@ -261,7 +267,10 @@ impl<'a> Lexer<'a> {
 
     /// The end of a block tag that holds nothing but the word, and the sign before that end.
     fn tag_alone(&self, at: usize, word: &str) -> Option<(usize, Option<char>)> {
-        let rest = self.text[at..].trim_start().strip_prefix(word)?.trim_start();
+        let rest = self.text[at..]
+            .trim_start()
+            .strip_prefix(word)?
+            .trim_start();
         let sign = rest.chars().next().filter(|c| matches!(c, '-' | '+'));
         let rest = &rest[usize::from(sign.is_some())..];
         let rest = rest.strip_prefix(self.options.block.1.as_str())?;
@@ -391,7 +400,11 @@ impl<'a> Lexer<'a> {
         }
         let whole = digits(rest, 10);
         let after_dot = matches!(self.tokens.last(), Some((Token::Op("."), _)));
-        let len = if after_dot { whole } else { float_length(rest, whole) };
+        let len = if after_dot {
+            whole
+        } else {
+            float_length(rest, whole)
+        };
         let text = rest[..len].replace('_', "");
         let token = if len > whole {
             text.parse().ok().map(Token::Float)
@@ -424,7 +437,10 @@ impl<'a> Lexer<'a> {
             keep_backslashes(inner)
         } else {
             unescape(inner).ok_or_else(|| {
-                self.error(begin, "this text has an escape sequence that isn't complete")
+                self.error(
+                    begin,
+                    "this text has an escape sequence that isn't complete",
+                )
             })?
         };
         self.push(Token::Str(text), begin);
@@ -510,7 +526,10 @@ pub fn unescape(text: &str) -> Option<String> {
             'u' => out.push(hex(4)?),
             'U' => out.push(hex(8)?),
             '0'..='7' => {
-                let more = rest.bytes().take(2).take_while(|b| (b'0'..=b'7').contains(b));
+                let more = rest
+                    .bytes()
+                    .take(2)
+                    .take_while(|b| (b'0'..=b'7').contains(b));
                 let more = more.count();
                 let mut code = c.to_digit(8)?;
                 for digit in rest[..more].chars() {

@@ -184,10 +184,12 @@ fn parse_template(text: &str, options: &Options) -> Result<Template, TemplateErr
     let mut parser = expr::Parser::new(lex::template(text, options)?);
     let body = parser.body(&[])?;
     let single = match body.as_slice() {
-        [Stmt::Print(Expr {
-            kind: ExprKind::Name(name),
-            ..
-        })] => Some(Arc::clone(name)),
+        [
+            Stmt::Print(Expr {
+                kind: ExprKind::Name(name),
+                ..
+            }),
+        ] => Some(Arc::clone(name)),
         _ => None,
     };
     Ok(Template {

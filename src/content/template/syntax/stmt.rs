@@ -8,8 +8,25 @@ use std::sync::Arc;
 
 /// Words that begin a statement.
 const KEYWORDS: [&str; 19] = [
-    "for", "if", "set", "with", "macro", "call", "filter", "include", "import", "from", "extends",
-    "block", "do", "break", "continue", "autoescape", "print", "raw", "else",
+    "for",
+    "if",
+    "set",
+    "with",
+    "macro",
+    "call",
+    "filter",
+    "include",
+    "import",
+    "from",
+    "extends",
+    "block",
+    "do",
+    "break",
+    "continue",
+    "autoescape",
+    "print",
+    "raw",
+    "else",
 ];
 
 impl Parser {
@@ -37,8 +54,7 @@ impl Parser {
                 }
                 Token::End if ends.is_empty() => return Ok(body),
                 Token::End => {
-                    let ends: Vec<String> =
-                        ends.iter().map(|word| format!("`{word}`")).collect();
+                    let ends: Vec<String> = ends.iter().map(|word| format!("`{word}`")).collect();
                     return Err(self.error(format!(
                         "the template ends where {} is expected",
                         ends.join(" or ")

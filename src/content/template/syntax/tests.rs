@@ -9,13 +9,28 @@ fn fails(text: &str) -> String {
 
 #[test]
 fn mistakes_are_found_with_their_place() {
-    assert_eq!(fails("{{ a + }}"), "unexpected the end of the print tag, expected an expression at Some((1, 8))");
-    assert_eq!(fails("x\n{{ [1, 2 }}"), "unexpected '}', expected ']' at Some((2, 10))");
-    assert_eq!(fails("{% for x in y %}"), "the template ends where `endfor` or `else` is expected at Some((1, 17))");
-    assert_eq!(fails("{% endif %}"), "'endif' has no begin here at Some((1, 4))");
+    assert_eq!(
+        fails("{{ a + }}"),
+        "unexpected the end of the print tag, expected an expression at Some((1, 8))"
+    );
+    assert_eq!(
+        fails("x\n{{ [1, 2 }}"),
+        "unexpected '}', expected ']' at Some((2, 10))"
+    );
+    assert_eq!(
+        fails("{% for x in y %}"),
+        "the template ends where `endfor` or `else` is expected at Some((1, 17))"
+    );
+    assert_eq!(
+        fails("{% endif %}"),
+        "'endif' has no begin here at Some((1, 4))"
+    );
     assert_eq!(fails("{{ 'abc }}"), "this ' isn't closed at Some((1, 4))");
     assert_eq!(fails("{# abc"), "this comment has no end at Some((1, 1))");
-    assert_eq!(fails("{{ a ? b }}"), "the character '?' has no meaning here at Some((1, 6))");
+    assert_eq!(
+        fails("{{ a ? b }}"),
+        "the character '?' has no meaning here at Some((1, 6))"
+    );
 }
 
 #[test]

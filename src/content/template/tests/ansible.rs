@@ -9,43 +9,114 @@ use crate::content::value::{Mistake, Value};
 use std::path::Path;
 
 pub(super) const TESTS: &[Test] = &[
-    ("failed", |_, value, args| args.none("failed").and_then(|()| result(value, "failed"))),
-    ("success", |_, value, args| args.none("success").and_then(|()| result(value, "failed")).map(|failed| !failed)),
-    ("skipped", |_, value, args| args.none("skipped").and_then(|()| result(value, "skipped"))),
-    ("changed", |_, value, args| args.none("changed").and_then(|()| changed(value))),
-    ("unreachable", |_, value, args| args.none("unreachable").and_then(|()| result(value, "unreachable"))),
-    ("reachable", |_, value, args| args.none("reachable").and_then(|()| result(value, "unreachable")).map(|lost| !lost)),
-    ("timedout", |_, value, args| args.none("timedout").and_then(|()| result(value, "timedout"))),
-    ("started", |_, value, args| args.none("started").and_then(|()| counted(value, "started"))),
-    ("finished", |_, value, args| args.none("finished").and_then(|()| counted(value, "finished"))),
+    ("failed", |_, value, args| {
+        args.none("failed").and_then(|()| result(value, "failed"))
+    }),
+    ("success", |_, value, args| {
+        args.none("success")
+            .and_then(|()| result(value, "failed"))
+            .map(|failed| !failed)
+    }),
+    ("skipped", |_, value, args| {
+        args.none("skipped").and_then(|()| result(value, "skipped"))
+    }),
+    ("changed", |_, value, args| {
+        args.none("changed").and_then(|()| changed(value))
+    }),
+    ("unreachable", |_, value, args| {
+        args.none("unreachable")
+            .and_then(|()| result(value, "unreachable"))
+    }),
+    ("reachable", |_, value, args| {
+        args.none("reachable")
+            .and_then(|()| result(value, "unreachable"))
+            .map(|lost| !lost)
+    }),
+    ("timedout", |_, value, args| {
+        args.none("timedout")
+            .and_then(|()| result(value, "timedout"))
+    }),
+    ("started", |_, value, args| {
+        args.none("started")
+            .and_then(|()| counted(value, "started"))
+    }),
+    ("finished", |_, value, args| {
+        args.none("finished")
+            .and_then(|()| counted(value, "finished"))
+    }),
     ("match", |_, value, args| pattern("match", value, args)),
     ("search", |_, value, args| pattern("search", value, args)),
     ("regex", |_, value, args| pattern("regex", value, args)),
     ("version", |_, value, args| version::test(value, args)),
-    ("subset", |_, value, args| both("subset", value, args).map(|(own, other)| own.iter().all(|item| in_list(&other, item)))),
-    ("superset", |_, value, args| both("superset", value, args).map(|(own, other)| other.iter().all(|item| in_list(&own, item)))),
-    ("contains", |_, value, args| Ok(value.contains(&one("contains", args)?)?)),
-    ("any", |_, value, args| args.none("any").and_then(|()| truths(value)).map(|all| all.contains(&true))),
-    ("all", |_, value, args| args.none("all").and_then(|()| truths(value)).map(|all| !all.contains(&false))),
-    ("truthy", |_, value, args| convertible("truthy", value, args, true)),
-    ("falsy", |_, value, args| convertible("falsy", value, args, false)),
-    ("nan", |_, value, args| args.none("nan").map(|()| matches!(value, Value::Float(float) if float.is_nan()))),
-    ("vault_encrypted", |_, value, args| {
-        args.none("vault_encrypted").map(|()| value.as_str().is_some_and(|text| text.starts_with("$ANSIBLE_VAULT;")))
+    ("subset", |_, value, args| {
+        both("subset", value, args).map(|(own, other)| own.iter().all(|item| in_list(&other, item)))
     }),
-    ("abs", |_, value, args| path("abs", value, args, Path::is_absolute)),
-    ("exists", |_, value, args| path("exists", value, args, Path::exists)),
-    ("file", |_, value, args| path("file", value, args, Path::is_file)),
-    ("directory", |_, value, args| path("directory", value, args, Path::is_dir)),
-    ("link", |_, value, args| path("link", value, args, Path::is_symlink)),
-    ("mount", |_, value, args| path("mount", value, args, is_mount)),
+    ("superset", |_, value, args| {
+        both("superset", value, args)
+            .map(|(own, other)| other.iter().all(|item| in_list(&own, item)))
+    }),
+    ("contains", |_, value, args| {
+        Ok(value.contains(&one("contains", args)?)?)
+    }),
+    ("any", |_, value, args| {
+        args.none("any")
+            .and_then(|()| truths(value))
+            .map(|all| all.contains(&true))
+    }),
+    ("all", |_, value, args| {
+        args.none("all")
+            .and_then(|()| truths(value))
+            .map(|all| !all.contains(&false))
+    }),
+    ("truthy", |_, value, args| {
+        convertible("truthy", value, args, true)
+    }),
+    ("falsy", |_, value, args| {
+        convertible("falsy", value, args, false)
+    }),
+    ("nan", |_, value, args| {
+        args.none("nan")
+            .map(|()| matches!(value, Value::Float(float) if float.is_nan()))
+    }),
+    ("vault_encrypted", |_, value, args| {
+        args.none("vault_encrypted").map(|()| {
+            value
+                .as_str()
+                .is_some_and(|text| text.starts_with("$ANSIBLE_VAULT;"))
+        })
+    }),
+    ("abs", |_, value, args| {
+        path("abs", value, args, Path::is_absolute)
+    }),
+    ("exists", |_, value, args| {
+        path("exists", value, args, Path::exists)
+    }),
+    ("file", |_, value, args| {
+        path("file", value, args, Path::is_file)
+    }),
+    ("directory", |_, value, args| {
+        path("directory", value, args, Path::is_dir)
+    }),
+    ("link", |_, value, args| {
+        path("link", value, args, Path::is_symlink)
+    }),
+    ("mount", |_, value, args| {
+        path("mount", value, args, is_mount)
+    }),
     ("same_file", same_file),
     ("uri", |_, value, args| scheme("uri", value, args, false)),
     ("url", |_, value, args| scheme("url", value, args, true)),
-    ("urn", |_, value, args| args.none("urn").map(|()| value.to_text().to_lowercase().starts_with("urn:"))),
+    ("urn", |_, value, args| {
+        args.none("urn")
+            .map(|()| value.to_text().to_lowercase().starts_with("urn:"))
+    }),
     ("ip", |_, value, args| address("ip", value, args, None)),
-    ("ipv4", |_, value, args| address("ipv4", value, args, Some(false))),
-    ("ipv6", |_, value, args| address("ipv6", value, args, Some(true))),
+    ("ipv4", |_, value, args| {
+        address("ipv4", value, args, Some(false))
+    }),
+    ("ipv6", |_, value, args| {
+        address("ipv6", value, args, Some(true))
+    }),
 ];
 
 /// A field of a task's result.
@@ -90,7 +161,8 @@ fn pattern(name: &str, value: &Value, args: Args) -> Outcome<bool> {
     let [pattern, ignore_case, multi_line, kind] = if name == "regex" {
         args.bind(name, ["pattern", "ignorecase", "multiline", "match_type"])?
     } else {
-        let [pattern, ignore_case, multi_line] = args.bind(name, ["pattern", "ignorecase", "multiline"])?;
+        let [pattern, ignore_case, multi_line] =
+            args.bind(name, ["pattern", "ignorecase", "multiline"])?;
         [pattern, ignore_case, multi_line, Some(name.into())]
     };
     let flags = Flags {
@@ -136,13 +208,18 @@ fn path(name: &str, value: &Value, args: Args, is: fn(&Path) -> bool) -> Outcome
 
 fn is_mount(path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
-    let (Ok(own), Ok(parent)) = (path.symlink_metadata(), path.join("..").symlink_metadata()) else {
+    let (Ok(own), Ok(parent)) = (path.symlink_metadata(), path.join("..").symlink_metadata())
+    else {
         return false;
     };
     own.dev() != parent.dev() || own.ino() == parent.ino()
 }
 
-fn same_file(_: &mut crate::content::template::eval::Interp, value: &Value, args: Args) -> Outcome<bool> {
+fn same_file(
+    _: &mut crate::content::template::eval::Interp,
+    value: &Value,
+    args: Args,
+) -> Outcome<bool> {
     use std::os::unix::fs::MetadataExt;
     let [other] = args.bind("same_file", ["other"])?;
     let other = text_of(&required("same_file", "other", other)?)?;
@@ -166,16 +243,22 @@ fn scheme(name: &str, value: &Value, args: Args, with_host: bool) -> Outcome<boo
         return Ok(false);
     };
     let valid = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+        && scheme
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
         && (schemes.is_empty() || schemes.iter().any(|known| known == scheme));
-    let host = rest.strip_prefix("//").is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
+    let host = rest
+        .strip_prefix("//")
+        .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
     Ok(valid && if with_host { host } else { !rest.is_empty() })
 }
 
 fn address(name: &str, value: &Value, args: Args, v6: Option<bool>) -> Outcome<bool> {
     args.none(name)?;
     let parsed = text_of(value)?;
-    let plain = parsed.split_once('/').map_or(parsed.as_str(), |(address, _)| address);
+    let plain = parsed
+        .split_once('/')
+        .map_or(parsed.as_str(), |(address, _)| address);
     let found: Option<std::net::IpAddr> = plain.parse().ok();
     Ok(found.is_some_and(|found| v6.is_none_or(|v6| v6 == found.is_ipv6())))
 }

@@ -18,16 +18,33 @@ type Run = fn(&mut Interp, &Value, Args) -> Outcome<bool>;
 type Test = (&'static str, Run);
 
 const JINJA: &[Test] = &[
-    ("boolean", |_, value, args| args.none("boolean").map(|()| matches!(value, Value::Bool(_)))),
-    ("callable", |_, value, args| args.none("callable").map(|()| eval::is_callable(value))),
-    ("defined", |_, value, args| args.none("defined").map(|()| !value.is_undefined())),
-    ("undefined", |_, value, args| args.none("undefined").map(|()| value.is_undefined())),
+    ("boolean", |_, value, args| {
+        args.none("boolean")
+            .map(|()| matches!(value, Value::Bool(_)))
+    }),
+    ("callable", |_, value, args| {
+        args.none("callable").map(|()| eval::is_callable(value))
+    }),
+    ("defined", |_, value, args| {
+        args.none("defined").map(|()| !value.is_undefined())
+    }),
+    ("undefined", |_, value, args| {
+        args.none("undefined").map(|()| value.is_undefined())
+    }),
     ("divisibleby", |_, value, args| {
         let rest = crate::content::value::rem(value, &one("divisibleby", args)?)?;
         Ok(!rest.truthy())
     }),
-    ("even", |_, value, args| args.none("even").and_then(|()| remainder(value)).map(|rest| rest == 0)),
-    ("odd", |_, value, args| args.none("odd").and_then(|()| remainder(value)).map(|rest| rest == 1)),
+    ("even", |_, value, args| {
+        args.none("even")
+            .and_then(|()| remainder(value))
+            .map(|rest| rest == 0)
+    }),
+    ("odd", |_, value, args| {
+        args.none("odd")
+            .and_then(|()| remainder(value))
+            .map(|rest| rest == 1)
+    }),
     ("eq", |_, value, args| compare(Comparison::Eq, value, args)),
     ("ne", |_, value, args| compare(Comparison::Ne, value, args)),
     ("lt", |_, value, args| compare(Comparison::Lt, value, args)),
@@ -36,20 +53,39 @@ const JINJA: &[Test] = &[
     ("ge", |_, value, args| compare(Comparison::Ge, value, args)),
     ("in", |_, value, args| compare(Comparison::In, value, args)),
     ("escaped", |_, _, args| args.none("escaped").map(|()| false)),
-    ("true", |_, value, args| args.none("true").map(|()| matches!(value, Value::Bool(true)))),
-    ("false", |_, value, args| args.none("false").map(|()| matches!(value, Value::Bool(false)))),
-    ("none", |_, value, args| args.none("none").map(|()| matches!(value, Value::None))),
+    ("true", |_, value, args| {
+        args.none("true")
+            .map(|()| matches!(value, Value::Bool(true)))
+    }),
+    ("false", |_, value, args| {
+        args.none("false")
+            .map(|()| matches!(value, Value::Bool(false)))
+    }),
+    ("none", |_, value, args| {
+        args.none("none").map(|()| matches!(value, Value::None))
+    }),
     ("filter", |_, value, args| {
-        args.none("filter").map(|()| value.as_str().is_some_and(|name| filters::problem(name).is_none()))
+        args.none("filter").map(|()| {
+            value
+                .as_str()
+                .is_some_and(|name| filters::problem(name).is_none())
+        })
     }),
     ("test", |_, value, args| {
-        args.none("test").map(|()| value.as_str().is_some_and(|name| problem(name).is_none()))
+        args.none("test")
+            .map(|()| value.as_str().is_some_and(|name| problem(name).is_none()))
     }),
-    ("float", |_, value, args| args.none("float").map(|()| matches!(value, Value::Float(_)))),
+    ("float", |_, value, args| {
+        args.none("float")
+            .map(|()| matches!(value, Value::Float(_)))
+    }),
     ("integer", |_, value, args| {
-        args.none("integer").map(|()| matches!(value, Value::Int(_) | Value::BigInt(_)))
+        args.none("integer")
+            .map(|()| matches!(value, Value::Int(_) | Value::BigInt(_)))
     }),
-    ("number", |_, value, args| args.none("number").map(|()| value.to_float().is_some())),
+    ("number", |_, value, args| {
+        args.none("number").map(|()| value.to_float().is_some())
+    }),
     ("iterable", |_, value, args| {
         args.none("iterable")?;
         if let Value::Undefined(missing) = value {
@@ -57,22 +93,57 @@ const JINJA: &[Test] = &[
         }
         Ok(value.iterate().is_ok())
     }),
-    ("lower", |_, value, args| args.none("lower").and_then(|()| cased(value, char::is_lowercase, char::is_uppercase))),
-    ("upper", |_, value, args| args.none("upper").and_then(|()| cased(value, char::is_uppercase, char::is_lowercase))),
-    ("mapping", |_, value, args| args.none("mapping").map(|()| value.is_mapping())),
-    ("sequence", |_, value, args| args.none("sequence").map(|()| value.len().is_some())),
-    ("string", |_, value, args| args.none("string").map(|()| matches!(value, Value::Str(_)))),
-    ("sameas", |_, value, args| Ok(same(value, &one("sameas", args)?))),
+    ("lower", |_, value, args| {
+        args.none("lower")
+            .and_then(|()| cased(value, char::is_lowercase, char::is_uppercase))
+    }),
+    ("upper", |_, value, args| {
+        args.none("upper")
+            .and_then(|()| cased(value, char::is_uppercase, char::is_lowercase))
+    }),
+    ("mapping", |_, value, args| {
+        args.none("mapping").map(|()| value.is_mapping())
+    }),
+    ("sequence", |_, value, args| {
+        args.none("sequence").map(|()| value.len().is_some())
+    }),
+    ("string", |_, value, args| {
+        args.none("string").map(|()| matches!(value, Value::Str(_)))
+    }),
+    ("sameas", |_, value, args| {
+        Ok(same(value, &one("sameas", args)?))
+    }),
 ];
 
 /// Other names of tests.
 const ALIASES: [(&str, &str); 28] = [
-    ("==", "eq"), ("equalto", "eq"), ("!=", "ne"), ("<", "lt"), ("lessthan", "lt"), ("<=", "le"),
-    (">", "gt"), ("greaterthan", "gt"), (">=", "ge"), ("succeeded", "success"), ("successful", "success"),
-    ("failure", "failed"), ("change", "changed"), ("skip", "skipped"), ("version_compare", "version"),
-    ("issubset", "subset"), ("issuperset", "superset"), ("is_abs", "abs"), ("is_dir", "directory"),
-    ("is_file", "file"), ("is_link", "link"), ("link_exists", "link"), ("is_mount", "mount"),
-    ("is_same_file", "same_file"), ("isnan", "nan"), ("ipv4_address", "ipv4"), ("ipv6_address", "ipv6"),
+    ("==", "eq"),
+    ("equalto", "eq"),
+    ("!=", "ne"),
+    ("<", "lt"),
+    ("lessthan", "lt"),
+    ("<=", "le"),
+    (">", "gt"),
+    ("greaterthan", "gt"),
+    (">=", "ge"),
+    ("succeeded", "success"),
+    ("successful", "success"),
+    ("failure", "failed"),
+    ("change", "changed"),
+    ("skip", "skipped"),
+    ("version_compare", "version"),
+    ("issubset", "subset"),
+    ("issuperset", "superset"),
+    ("is_abs", "abs"),
+    ("is_dir", "directory"),
+    ("is_file", "file"),
+    ("is_link", "link"),
+    ("link_exists", "link"),
+    ("is_mount", "mount"),
+    ("is_same_file", "same_file"),
+    ("isnan", "nan"),
+    ("ipv4_address", "ipv4"),
+    ("ipv6_address", "ipv6"),
     ("ip_address", "ip"),
 ];
 
@@ -109,7 +180,10 @@ fn same(one: &Value, other: &Value) -> bool {
 
 fn find(name: &str) -> Option<Run> {
     let name = short(name);
-    let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, name)| name);
+    let name = ALIASES
+        .iter()
+        .find(|(alias, _)| *alias == name)
+        .map_or(name, |(_, name)| name);
     let mut tests = JINJA.iter().chain(ansible::TESTS);
     tests.find(|(known, _)| *known == name).map(|(_, run)| *run)
 }

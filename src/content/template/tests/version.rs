@@ -63,7 +63,11 @@ fn compare_loose(one: &str, other: &str) -> Outcome<Ordering> {
 fn strict(text: &str) -> Option<([u64; 3], (bool, char, u64))> {
     let end = text.find(['a', 'b']).unwrap_or(text.len());
     let (numbers, pre) = text.split_at(end);
-    let parts: Vec<u64> = numbers.split('.').map(str::parse).collect::<Result<_, _>>().ok()?;
+    let parts: Vec<u64> = numbers
+        .split('.')
+        .map(str::parse)
+        .collect::<Result<_, _>>()
+        .ok()?;
     let numbers = match parts.as_slice() {
         [major, minor] => [*major, *minor, 0],
         [major, minor, patch] => [*major, *minor, *patch],
@@ -83,7 +87,11 @@ fn semver(text: &str) -> Option<([u64; 3], Vec<String>)> {
         Some((numbers, pre)) => (numbers, pre.split('.').map(str::to_owned).collect()),
         None => (text, Vec::new()),
     };
-    let parts: Vec<u64> = numbers.split('.').map(str::parse).collect::<Result<_, _>>().ok()?;
+    let parts: Vec<u64> = numbers
+        .split('.')
+        .map(str::parse)
+        .collect::<Result<_, _>>()
+        .ok()?;
     Some((parts.try_into().ok()?, pre))
 }
 
@@ -123,7 +131,9 @@ pub(super) fn test(value: &Value, args: Args) -> Outcome<bool> {
         return Err(TemplateError::new("Input version value cannot be empty"));
     }
     if other.is_empty() {
-        return Err(TemplateError::new("Version parameter to compare against cannot be empty"));
+        return Err(TemplateError::new(
+            "Version parameter to compare against cannot be empty",
+        ));
     }
     let operator = match operator {
         Some(operator) => text_of(&operator)?,
@@ -158,7 +168,9 @@ pub(super) fn test(value: &Value, args: Args) -> Outcome<bool> {
         ">" | "gt" => Ok(order.is_gt()),
         ">=" | "ge" => Ok(order.is_ge()),
         "!=" | "<>" | "ne" => Ok(order.is_ne()),
-        other => Err(TemplateError::new(format!("Invalid operator type ({other})"))
-            .hint("Known: ==, =, eq, <, lt, <=, le, >, gt, >=, ge, !=, <>, ne.")),
+        other => Err(
+            TemplateError::new(format!("Invalid operator type ({other})"))
+                .hint("Known: ==, =, eq, <, lt, <=, le, >, gt, >=, ge, !=, <>, ne."),
+        ),
     }
 }

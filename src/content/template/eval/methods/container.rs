@@ -45,7 +45,8 @@ pub(super) fn sequence(items: &[Value], name: &str, args: Args) -> Outcome {
     }
     let len = i64::try_from(items.len()).unwrap_or(i64::MAX);
     let place = |at: i64| if at < 0 { at + len } else { at }.clamp(0, len);
-    let bound = |at: Option<i64>, default: i64| usize::try_from(at.map_or(default, place)).unwrap_or(0);
+    let bound =
+        |at: Option<i64>, default: i64| usize::try_from(at.map_or(default, place)).unwrap_or(0);
     let from = bound(optional_int("start", start)?, 0);
     let to = bound(optional_int("stop", stop)?, len);
     let found = (from..to).find(|at| items[*at] == value);
@@ -104,7 +105,11 @@ pub(super) fn list(items: &List, name: &str, args: Args) -> Outcome {
         "sort" => {
             let [reverse] = args.bind(name, ["reverse"])?;
             let mut sorted = read(items).clone();
-            sort(&mut sorted, |item| Ok(item.clone()), reverse.is_some_and(|r| r.truthy()))?;
+            sort(
+                &mut sorted,
+                |item| Ok(item.clone()),
+                reverse.is_some_and(|r| r.truthy()),
+            )?;
             *write(items) = sorted;
         }
         "copy" => {

@@ -70,12 +70,17 @@ pub(super) fn call(receiver: &Text, name: &str, args: Args) -> Outcome {
         "startswith" | "endswith" => affix(text, name, args),
         "expandtabs" => {
             let [size] = args.bind(name, ["tabsize"])?;
-            made(expandtabs(text, optional_int("tabsize", size)?.unwrap_or(8)))
+            made(expandtabs(
+                text,
+                optional_int("tabsize", size)?.unwrap_or(8),
+            ))
         }
         "format" => format::brace(receiver, &args),
         "format_map" => {
             let [mapping] = args.bind(name, ["mapping"])?;
-            let entries = required(name, "mapping", mapping)?.entries().unwrap_or_default();
+            let entries = required(name, "mapping", mapping)?
+                .entries()
+                .unwrap_or_default();
             let named = entries
                 .into_iter()
                 .map(|(key, value)| (key.0.to_text().into(), value));
@@ -104,7 +109,9 @@ pub(super) fn call(receiver: &Text, name: &str, args: Args) -> Outcome {
             let [keep] = args.bind(name, ["keepends"])?;
             let keep = keep.is_some_and(|keep| keep.truthy());
             let lines = lines(text, keep).into_iter();
-            Ok(Value::list(lines.map(|line| piece(receiver, line)).collect()))
+            Ok(Value::list(
+                lines.map(|line| piece(receiver, line)).collect(),
+            ))
         }
         _ => args.none(name).map(|()| Value::Bool(is(text, name))),
     }
@@ -196,7 +203,9 @@ fn window(text: &str, start: Option<i64>, end: Option<i64>) -> (usize, &str) {
     let place = |at: i64| if at < 0 { at + count } else { at }.clamp(0, count);
     let byte = |at: i64| {
         let at = usize::try_from(at).unwrap_or(0);
-        text.char_indices().nth(at).map_or(text.len(), |(byte, _)| byte)
+        text.char_indices()
+            .nth(at)
+            .map_or(text.len(), |(byte, _)| byte)
     };
     let from = byte(start.map_or(0, place));
     let to = byte(end.map_or(count, place)).max(from);
@@ -282,7 +291,11 @@ fn join(receiver: &Text, args: Args) -> Outcome {
     let [items] = args.bind("join", ["iterable"])?;
     let mut out = String::new();
     let mut trusted = receiver.trusted;
-    for (at, item) in required("join", "iterable", items)?.iterate()?.iter().enumerate() {
+    for (at, item) in required("join", "iterable", items)?
+        .iterate()?
+        .iter()
+        .enumerate()
+    {
         if at > 0 {
             out.push_str(&receiver.text);
         }
@@ -338,13 +351,18 @@ fn partition(receiver: &Text, name: &str, args: Args) -> Outcome {
         Some((before, after)) => [before, &*separator, after],
         None => parts,
     };
-    Ok(Value::tuple(parts.map(|part| piece(receiver, part)).to_vec()))
+    Ok(Value::tuple(
+        parts.map(|part| piece(receiver, part)).to_vec(),
+    ))
 }
 
 fn replace(receiver: &Text, args: Args) -> Outcome {
     let [old, new, count] = args.bind("replace", ["old", "new", "count"])?;
     let trusted = receiver.trusted && !new.as_ref().is_some_and(Value::holds_untrusted);
-    let (old, new) = (text_argument("replace", old)?, text_argument("replace", new)?);
+    let (old, new) = (
+        text_argument("replace", old)?,
+        text_argument("replace", new)?,
+    );
     let text = match optional_int("count", count)?.and_then(|count| usize::try_from(count).ok()) {
         Some(count) => receiver.text.replacen(&*old, &new, count),
         None => receiver.text.replace(&*old, &new),
@@ -362,7 +380,10 @@ fn split(receiver: &Text, name: &str, args: Args) -> Outcome {
     let from_right = name == "rsplit";
     let parts = parts(&receiver.text, separator.as_deref(), limit, from_right)?;
     Ok(Value::list(
-        parts.into_iter().map(|part| piece(receiver, part)).collect(),
+        parts
+            .into_iter()
+            .map(|part| piece(receiver, part))
+            .collect(),
     ))
 }
 
@@ -448,8 +469,7 @@ fn is(text: &str, name: &str) -> bool {
         "isnumeric" => all(char::is_numeric),
         "isspace" => all(char::is_whitespace),
         "isidentifier" => {
-            all(|c| c == '_' || c.is_alphanumeric())
-                && !text.starts_with(|c: char| c.is_numeric())
+            all(|c| c == '_' || c.is_alphanumeric()) && !text.starts_with(|c: char| c.is_numeric())
         }
         "islower" => text.chars().any(char::is_lowercase) && !text.chars().any(char::is_uppercase),
         "isupper" => text.chars().any(char::is_uppercase) && !text.chars().any(char::is_lowercase),
