@@ -3,7 +3,7 @@
 use super::graph::{Graph, LOCALHOST, Name};
 use super::{Var, ini, tree};
 use crate::content::place::{Fault, Place};
-use crate::content::value::{Text, Value};
+use crate::content::value::Value;
 use crate::content::yaml::{self, Node};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
@@ -217,10 +217,7 @@ impl<'a> Reader<'a> {
 
 /// Text that the operator wrote.
 pub fn text(text: &str) -> Value {
-    Value::Str(Text {
-        text: Arc::from(text),
-        trusted: true,
-    })
+    Value::from(text)
 }
 
 /// True for a file without extension that holds a YAML mapping; when it is neither YAML nor INI, what its first line

@@ -4,7 +4,7 @@ use super::keywords::{self, On, Word};
 use super::tree::Keywords;
 use crate::content::inventory::{Var, Vars};
 use crate::content::place::Fault;
-use crate::content::value::{Text, Value};
+use crate::content::value::Value;
 use crate::content::yaml::{Kind, Node};
 use std::sync::Arc;
 
@@ -18,10 +18,7 @@ pub(super) fn var(node: &Node) -> Result<Var, Fault> {
 
 /// Text as a value that may be templated.
 pub(super) fn text(text: &str) -> Value {
-    Value::Str(Text {
-        text: Arc::from(text),
-        trusted: true,
-    })
+    Value::from(text)
 }
 
 /// A list, or one value as a list of one; nothing is an empty list.

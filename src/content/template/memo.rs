@@ -39,8 +39,6 @@ impl Names {
 #[derive(Debug, Clone)]
 pub struct Slot {
     pub value: Value,
-    /// Text that no one takes for a list or a dictionary, because a filter that writes text made it.
-    pub stays_text: bool,
     pub untrusted: bool,
     /// It was a number, a boolean or nothing before it was rendered: `{{ name }}` alone keeps that.
     pub keeps_type: bool,

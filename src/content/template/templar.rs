@@ -1,6 +1,5 @@
 //! Renders values in the light of variables.
 
-use super::eval::output::Printed;
 use super::eval::{Interp, stack};
 use super::memo::{Level, Names};
 use super::syntax::ast::Name;
@@ -67,10 +66,7 @@ impl Templar {
 
     /// Renders a text of the operator, to a value of the type that Ansible gives it.
     pub fn render_text(&self, text: &str) -> Result<Value, TemplateError> {
-        self.public(|trail| {
-            let printed = self.text(text, trail)?;
-            Ok(printed.map_or_else(|| Value::from(text), |printed| printed.value))
-        })
+        self.public(|trail| Ok(self.text(text, trail)?.unwrap_or_else(|| Value::from(text))))
     }
 
     /// Renders the text of a file: always to text. A first line `#jinja2: …` sets how blocks are trimmed.
@@ -89,7 +85,7 @@ impl Templar {
                 }
                 error
             })?;
-            Ok(with_newlines(body, printed.value.to_text()))
+            Ok(with_newlines(body, printed.to_text()))
         })
     }
 
@@ -129,8 +125,7 @@ impl Templar {
             ));
         }
         if may_be_template(&expression) {
-            let printed = self.text(&expression, trail)?;
-            match printed.map(|printed| printed.value) {
+            match self.text(&expression, trail)? {
                 Some(Value::Bool(value)) => return Ok(value),
                 Some(Value::Str(text)) if text.text.is_empty() => return Ok(false),
                 Some(value) if value.holds_untrusted() => {
@@ -274,9 +269,7 @@ impl Templar {
         trail: &mut Trail,
     ) -> Result<Option<Value>, TemplateError> {
         match value {
-            Value::Str(text) if text.trusted => {
-                Ok(self.text(&text.text, trail)?.map(|printed| printed.value))
-            }
+            Value::Str(text) if text.trusted => self.text(&text.text, trail),
             Value::List(items) => {
                 let items = read(items).clone();
                 self.render_items(&items, trail)
@@ -320,7 +313,7 @@ impl Templar {
     }
 
     /// Renders a text; None when it holds no template.
-    fn text(&self, text: &str, trail: &mut Trail) -> Result<Option<Printed>, TemplateError> {
+    fn text(&self, text: &str, trail: &mut Trail) -> Result<Option<Value>, TemplateError> {
         if !may_be_template(text) {
             return Ok(None);
         }
@@ -329,14 +322,10 @@ impl Templar {
             && let Some(slot) = self.resolve(name, trail)?
             && slot.keeps_type
         {
-            return Ok(Some(Printed {
-                value: slot.value,
-                stays_text: false,
-            }));
+            return Ok(Some(slot.value));
         }
-        let mut printed = Interp::new(self, trail, &template, true).run()?;
-        printed.value = as_long(text, printed.value);
-        Ok(Some(printed))
+        let printed = Interp::new(self, trail, &template, true).run()?;
+        Ok(Some(as_long(text, printed)))
     }
 
     /// A variable by name, rendered once for all who ask. Undefined when its own template uses something undefined.
@@ -380,21 +369,13 @@ impl Templar {
     }
 
     fn fill(&self, name: &Name, raw: &Value, trail: &mut Trail) -> Result<Slot, TemplateError> {
-        let mut stays_text = false;
-        let rendered = match raw {
-            Value::Str(text) if text.trusted => self.text(&text.text, trail).map(|printed| {
-                printed.map(|printed| {
-                    stays_text = printed.stays_text;
-                    printed.value
-                })
-            }),
-            other => self.render_value(other, trail),
-        };
+        let rendered = self.render_value(raw, trail);
         let value = match rendered {
             Ok(rendered) => rendered.unwrap_or_else(|| raw.clone()),
             Err(error) if error.name.is_some() => Value::Undefined(Arc::new(Missing {
                 name: error.name.clone().unwrap_or_default(),
                 hint: Some(self.because(name, &error)),
+                lenient: false,
             })),
             Err(mut error) => {
                 let own = || Box::new((name.to_string(), self.scope.place(name)));
@@ -412,7 +393,6 @@ impl Templar {
                 Value::Bool(_) | Value::Int(_) | Value::BigInt(_) | Value::Float(_) | Value::None
             ),
             value,
-            stays_text,
             names: Names::default(),
         })
     }

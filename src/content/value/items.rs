@@ -2,7 +2,6 @@
 
 use super::{Key, Mistake, Text, Value, read};
 use indexmap::IndexMap;
-use std::sync::Arc;
 
 impl Value {
     /// Python's `len()`; None where there is none.
@@ -24,6 +23,7 @@ impl Value {
     /// What a `for` goes through: items, characters, keys.
     pub fn iterate(&self) -> Result<Vec<Value>, Mistake> {
         match self {
+            Self::Undefined(missing) if missing.lenient => Ok(Vec::new()),
             Self::Undefined(missing) => Err(Mistake::undefined(missing)),
             Self::Str(text) => Ok(text
                 .text
@@ -119,10 +119,7 @@ pub fn slice(
             let chars: Vec<char> = text.text.chars().collect();
             let chosen = positions(chars.len(), start, stop, step);
             let chosen: String = chosen.into_iter().map(|at| chars[at]).collect();
-            Ok(Value::Str(Text {
-                text: Arc::from(chosen),
-                trusted: text.trusted,
-            }))
+            Ok(Value::Str(Text::new(chosen, text.trusted)))
         }
         Value::Object(object) if object.items().is_some() => {
             Ok(Value::list(pick(&object.items().unwrap_or_default())))

@@ -50,6 +50,8 @@ pub type Dict = Arc<RwLock<IndexMap<Key, Value>>>;
 pub struct Text {
     pub text: Arc<str>,
     pub trusted: bool,
+    /// Made by a filter that writes text (`to_json`): nobody takes it for a list, whatever it looks like.
+    pub stays_text: bool,
 }
 
 /// What is missing, and where it was looked for.
@@ -59,6 +61,8 @@ pub struct Missing {
     pub name: String,
     /// A sentence that says more than "'x' is undefined", when there is more to say.
     pub hint: Option<String>,
+    /// The value of `… if …` without `else`: it may be used, and is like nothing.
+    pub lenient: bool,
 }
 
 /// A value that can be a key of a dictionary: hashed and compared as Python does (1 == 1.0 == True).
@@ -137,6 +141,7 @@ impl Text {
         Self {
             text: text.into(),
             trusted,
+            stays_text: false,
         }
     }
 }
@@ -181,7 +186,7 @@ impl Value {
     pub fn undefined(name: impl Into<String>) -> Self {
         Self::Undefined(Arc::new(Missing {
             name: name.into(),
-            hint: None,
+            ..Missing::default()
         }))
     }
 
@@ -190,6 +195,7 @@ impl Value {
         Self::Undefined(Arc::new(Missing {
             name: name.into(),
             hint: Some(hint.into()),
+            lenient: false,
         }))
     }
 
@@ -199,6 +205,11 @@ impl Value {
             Some(small) => Self::Int(small),
             None => Self::BigInt(Arc::new(value)),
         }
+    }
+
+    /// Undefined, but as harmless to use as nothing.
+    pub fn is_lenient(&self) -> bool {
+        matches!(self, Self::Undefined(missing) if missing.lenient)
     }
 
     pub fn is_undefined(&self) -> bool {
@@ -283,7 +294,10 @@ impl Value {
     #[must_use]
     pub fn distrusted(&self) -> Self {
         match self {
-            Self::Str(text) => Self::Str(Text::new(Arc::clone(&text.text), false)),
+            Self::Str(text) => Self::Str(Text {
+                trusted: false,
+                ..text.clone()
+            }),
             Self::List(items) => Self::list(read(items).iter().map(Self::distrusted).collect()),
             Self::Tuple(items) => Self::tuple(items.iter().map(Self::distrusted).collect()),
             Self::Dict(entries) => {

@@ -147,10 +147,7 @@ impl Conversion {
                 .at(&node.place)
                 .hint("write the value in plain text, or give it with --extra-vars"));
             }
-            Kind::Str(text) => Value::Str(Text {
-                text: Arc::clone(text),
-                trusted,
-            }),
+            Kind::Str(text) => Value::Str(Text::new(Arc::clone(text), trusted)),
             Kind::Seq(items) => {
                 let address = Arc::as_ptr(items).cast::<()>() as usize;
                 self.shared(address, Arc::strong_count(items), trusted, |this| {

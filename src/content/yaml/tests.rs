@@ -74,10 +74,7 @@ fn built(notation: &Json, shared: &mut HashMap<u64, Value>) -> Value {
             Err(_) => Value::BigInt(Arc::new(text().parse().expect("integer"))),
         },
         "f" => Value::Float(text().parse().expect("float")),
-        "s" => Value::Str(Text {
-            text: Arc::from(text()),
-            trusted: true,
-        }),
+        "s" => Value::from(text()),
         "l" => Value::List(Arc::new(RwLock::new(
             list().map(|item| built(item, shared)).collect(),
         ))),

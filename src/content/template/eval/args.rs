@@ -95,7 +95,7 @@ pub fn required(what: &str, name: &str, value: Option<Value>) -> Result<Value, T
 /// Text of any value but undefined; as Python's `str()`.
 pub fn text_of(value: &Value) -> Result<String, Mistake> {
     match value {
-        Value::Undefined(missing) => Err(Mistake::undefined(missing)),
+        Value::Undefined(missing) if !missing.lenient => Err(Mistake::undefined(missing)),
         other => Ok(other.to_text()),
     }
 }
@@ -139,7 +139,7 @@ pub fn flag(value: Option<&Value>, default: bool) -> Result<bool, Mistake> {
 /// Python's truth; undefined has none.
 pub fn truth(value: &Value) -> Result<bool, Mistake> {
     match value {
-        Value::Undefined(missing) => Err(Mistake::undefined(missing)),
+        Value::Undefined(missing) if !missing.lenient => Err(Mistake::undefined(missing)),
         other => Ok(other.truthy()),
     }
 }

@@ -53,7 +53,7 @@ impl Interp<'_> {
             let frame = Arc::clone(&self.frame);
             let printed =
                 self.capture(|interp| interp.print_block(&block.name, block.level, frame))?;
-            return Ok(printed.value);
+            return Ok(printed);
         }
         if let Some(joiner) = downcast::<Joiner>(function) {
             return Ok(joiner.next());
@@ -97,7 +97,7 @@ impl Interp<'_> {
                 interp.inside(frame, |interp| interp.for_loop(&definition, items, depth))
             })
         })?;
-        Ok(printed.value)
+        Ok(printed)
     }
 
     fn call_macro(&mut self, value: &MacroValue, args: Args) -> Outcome {
@@ -110,7 +110,7 @@ impl Interp<'_> {
             .and_then(|()| self.capture(|interp| interp.body(&definition.body).map(|_| ())));
         self.frame = outer;
         self.template = template;
-        Ok(result?.value)
+        result
     }
 
     /// Sets the parameters of a macro in its frame.

@@ -10,7 +10,7 @@ use crate::content::template::syntax::ast::{
 };
 use crate::content::template::templar::Slot;
 use crate::content::template::{TemplateError, filters, globals, tests};
-use crate::content::value::{self, Key, Mistake, Text, Value};
+use crate::content::value::{self, Key, Missing, Mistake, Text, Value};
 use indexmap::IndexMap;
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -199,8 +199,12 @@ impl Interp<'_> {
         name: &Name,
         path: impl FnOnce() -> String,
     ) -> Outcome {
-        if base.is_undefined() {
-            return Ok(base.clone());
+        if let Value::Undefined(missing) = base {
+            return if missing.lenient {
+                Err(Mistake::undefined(missing).into())
+            } else {
+                Ok(base.clone())
+            };
         }
         if methods::has(base, name) {
             return Ok(Value::object(Method {
@@ -219,6 +223,23 @@ impl Interp<'_> {
             }
             None => Ok(no_attribute(base, name, path())),
         }
+    }
+
+    /// An attribute or method, never an item.
+    pub fn only_attribute(&self, base: &Value, name: &str) -> Value {
+        if methods::has(base, name) {
+            return Value::object(Method {
+                receiver: base.clone(),
+                name: name.into(),
+            });
+        }
+        let object = match base {
+            Value::Object(object) => object.get(&Value::from(name)),
+            _ => None,
+        };
+        methods::property(base, name)
+            .or(object)
+            .unwrap_or_else(|| no_attribute(base, name, name.to_owned()))
     }
 
     /// `value[key]`: the item first, then the attribute of the name.
@@ -319,10 +340,14 @@ impl Interp<'_> {
 
 /// The value of `… if …` without `else`, when the condition doesn't hold: prints as nothing in Jinja2, is undefined.
 pub(super) fn no_else() -> Value {
-    Value::undefined_because(
-        "",
-        "the inline if-expression evaluated to false and no else section was defined.",
-    )
+    Value::Undefined(Arc::new(Missing {
+        name: String::new(),
+        hint: Some(
+            "the inline if-expression evaluated to false and no else section was defined."
+                .to_owned(),
+        ),
+        lenient: true,
+    }))
 }
 
 pub fn placed(error: TemplateError, span: Span) -> TemplateError {
@@ -364,7 +389,9 @@ pub fn holds(comparison: Comparison, left: &Value, right: &Value) -> Result<bool
 
 fn equal(left: &Value, right: &Value) -> Result<bool, Mistake> {
     for side in [left, right] {
-        if let Value::Undefined(missing) = side {
+        if let Value::Undefined(missing) = side
+            && !missing.lenient
+        {
             return Err(Mistake::undefined(missing));
         }
     }
@@ -373,6 +400,7 @@ fn equal(left: &Value, right: &Value) -> Result<bool, Mistake> {
 
 fn contains(container: &Value, item: &Value) -> Result<bool, Mistake> {
     if let Value::Undefined(missing) = item
+        && !missing.lenient
         && container.len() != Some(0)
     {
         return Err(Mistake::undefined(missing));

@@ -353,16 +353,17 @@ fn fields(
         }
         let end = closing(rest)
             .ok_or_else(|| TemplateError::new("Single '{' encountered in format string"))?;
-        let (field, spec) = match split_spec(&rest[..end]) {
-            (field, Some(spec)) => (field, fields(spec, args, next, trusted, depth + 1)?),
-            (field, None) => (field, String::new()),
-        };
+        let (field, spec) = split_spec(&rest[..end]);
         rest = &rest[end + 1..];
         let (path, conversion) = match field.rsplit_once('!') {
             Some((path, conversion)) => (path, Some(conversion)),
             None => (field, None),
         };
         let value = field_value(path, args, next)?;
+        let spec = match spec {
+            Some(spec) => fields(spec, args, next, trusted, depth + 1)?,
+            None => String::new(),
+        };
         *trusted &= !value.holds_untrusted();
         let value = match conversion {
             Some("r" | "a") => Value::from(value.repr()),
@@ -432,7 +433,9 @@ fn field_value(path: &str, args: &Args, next: &mut usize) -> Outcome {
         })?
     };
     while !rest.is_empty() {
-        let (key, after) = if let Some(inner) = rest.strip_prefix('[') {
+        let is_item = rest.starts_with('[');
+        let (key, after) = if is_item {
+            let inner = &rest[1..];
             let end = inner.find(']').unwrap_or(inner.len());
             (&inner[..end], inner.get(end + 1..).unwrap_or(""))
         } else {
@@ -444,7 +447,11 @@ fn field_value(path: &str, args: &Args, next: &mut usize) -> Outcome {
             .parse()
             .ok()
             .and_then(|index| value.get_item(&Value::Int(index)));
-        let found = value.get(key).or(by_index);
+        let found = match &value {
+            Value::Object(_) => value.get(key).or(by_index),
+            _ if is_item => value.get(key).or(by_index),
+            _ => None,
+        };
         value = found.ok_or_else(|| {
             TemplateError::new(format!("'{}' has nothing under '{key}'", value.type_name()))
         })?;
@@ -505,7 +512,16 @@ pub fn format_spec(value: &Value, spec: &str) -> Outcome<String> {
                     layout.align.unwrap_or('>'),
                 ))
             }
-            None => Ok(lay_float(*float, &layout, 'g')),
+            None => {
+                let mut layout = layout.clone();
+                let width = std::mem::take(&mut layout.width);
+                let mut text = lay_float(*float, &layout, 'g');
+                if !text.contains(['.', 'e', 'n']) {
+                    text.push_str(".0");
+                }
+                layout.width = width;
+                Ok(pad("", &text, &layout, layout.align.unwrap_or('>')))
+            }
             Some('n') => Ok(lay_float(*float, &layout, 'g')),
             Some(kind @ ('e' | 'E' | 'f' | 'F' | 'g' | 'G' | '%')) => {
                 Ok(lay_float(*float, &layout, kind))

@@ -30,7 +30,7 @@ use args::truth;
 use frame::Frame;
 use indexmap::IndexMap;
 use objects::{BlockCall, LoopState, LoopValue, MacroValue, Namespace};
-use output::{Output, Printed, at};
+use output::{Output, at};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
@@ -88,7 +88,7 @@ impl<'a> Interp<'a> {
     }
 
     /// Renders the template to the value that Ansible makes of it.
-    pub fn run(mut self) -> Outcome<Printed> {
+    pub fn run(mut self) -> Outcome {
         let result = self.root();
         let printed = result.map(|()| {
             let out = std::mem::take(&mut self.out);
@@ -97,10 +97,7 @@ impl<'a> Interp<'a> {
             } else {
                 let mut text = out.into_text();
                 text.trusted &= !self.tainted;
-                Printed {
-                    value: Value::Str(text),
-                    stays_text: false,
-                }
+                Value::Str(text)
             }
         });
         self.untie();
@@ -162,7 +159,7 @@ impl<'a> Interp<'a> {
             &templar
         };
         let printed = stack::deeper(|| Interp::new(templar, self.trail, template, convert).run())?;
-        Ok(super::templar::as_long(text, printed.value))
+        Ok(super::templar::as_long(text, printed))
     }
 
     fn untie(&mut self) {
@@ -227,44 +224,10 @@ impl<'a> Interp<'a> {
     }
 
     fn print(&mut self, expr: &Expr) -> Outcome<()> {
-        let (value, stays_text) = self.eval_printed(expr)?;
+        let value = self.eval(expr)?;
         self.out
-            .value(value, stays_text)
+            .value(value)
             .map_err(|mistake| at(mistake, expr.span))
-    }
-
-    /// A value, and whether it is text that stays text.
-    fn eval_printed(&mut self, expr: &Expr) -> Outcome<(Value, bool)> {
-        match &expr.kind {
-            ExprKind::Filter(_, name, _) => {
-                let value = self.eval(expr)?;
-                Ok((value, super::filters::writes_text(name)))
-            }
-            ExprKind::Name(name) if self.frame.get(name).is_none() => {
-                let slot = self.variable(name)?;
-                let stays = slot.as_ref().is_some_and(|slot| slot.stays_text);
-                Ok((self.eval(expr)?, stays))
-            }
-            ExprKind::If {
-                test,
-                then,
-                otherwise,
-            } => {
-                let holds = self.eval(test)?;
-                if truth(&holds).map_err(|mistake| at(mistake, test.span))? {
-                    self.eval_printed(then)
-                } else {
-                    match otherwise {
-                        Some(otherwise) => self.eval_printed(otherwise),
-                        None => Ok((
-                            Value::undefined("the value of an `if` without `else`"),
-                            false,
-                        )),
-                    }
-                }
-            }
-            _ => Ok((self.eval(expr)?, false)),
-        }
     }
 
     fn branch(&mut self, branches: &[(Expr, Body)], otherwise: &Body) -> Outcome<Flow> {
@@ -291,7 +254,7 @@ impl<'a> Interp<'a> {
     }
 
     /// Runs something and returns what it printed, as Ansible's concat makes it.
-    fn capture(&mut self, run: impl FnOnce(&mut Self) -> Outcome<()>) -> Outcome<Printed> {
+    fn capture(&mut self, run: impl FnOnce(&mut Self) -> Outcome<()>) -> Outcome {
         let outer = std::mem::take(&mut self.out);
         let result = run(self);
         let out = std::mem::replace(&mut self.out, outer);
@@ -299,10 +262,7 @@ impl<'a> Interp<'a> {
         Ok(if self.convert {
             out.into_value(false)
         } else {
-            Printed {
-                value: Value::Str(out.into_text()),
-                stays_text: false,
-            }
+            Value::Str(out.into_text())
         })
     }
 
@@ -404,7 +364,7 @@ impl<'a> Interp<'a> {
         let frame = Frame::below(&self.frame);
         let captured =
             self.capture(|interp| interp.inside(frame, |interp| interp.body(body).map(|_| ())))?;
-        let mut value = captured.value;
+        let mut value = captured;
         let mut span = Span { line: 1, column: 1 };
         if let Some(filter) = filter {
             span = filter.span;
@@ -456,7 +416,7 @@ impl<'a> Interp<'a> {
         let function = self.eval(function)?;
         let value = self.call_value(&function, args, call.span)?;
         self.out
-            .value(value, false)
+            .value(value)
             .map_err(|mistake| at(mistake, call.span))
     }
 
@@ -464,9 +424,9 @@ impl<'a> Interp<'a> {
         let frame = Frame::below(&self.frame);
         let captured =
             self.capture(|interp| interp.inside(frame, |interp| interp.body(body).map(|_| ())))?;
-        let value = self.filter_chain(filter, captured.value)?;
+        let value = self.filter_chain(filter, captured)?;
         self.out
-            .value(value, false)
+            .value(value)
             .map_err(|mistake| at(mistake, filter.span))
     }
 

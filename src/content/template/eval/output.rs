@@ -7,17 +7,10 @@ use crate::content::value::{Mistake, Text, Value, read};
 /// Everything that was printed so far. One piece alone keeps its value: only what is joined becomes text.
 #[derive(Default)]
 pub struct Output {
-    only: Option<(Value, bool)>,
+    only: Option<Value>,
     text: String,
     joined: bool,
     untrusted: bool,
-}
-
-/// A value that was printed alone or with others.
-pub struct Printed {
-    pub value: Value,
-    /// Text that stays text, whatever it looks like: it was made by a filter that writes text, as `to_json`.
-    pub stays_text: bool,
 }
 
 impl Output {
@@ -25,7 +18,7 @@ impl Output {
         if !text.is_empty() {
             self.join();
             if self.text.is_empty() && !self.joined {
-                self.only = Some((Value::from(text), false));
+                self.only = Some(Value::from(text));
             } else {
                 self.text.push_str(text);
             }
@@ -33,10 +26,10 @@ impl Output {
     }
 
     /// A printed value: None prints as nothing, undefined is an error wherever it hides.
-    pub fn value(&mut self, value: Value, stays_text: bool) -> Result<(), Mistake> {
+    pub fn value(&mut self, value: Value) -> Result<(), Mistake> {
         let survey = Survey::of(&value)?;
         self.untrusted |= survey.untrusted;
-        let value = if matches!(value, Value::None) {
+        let value = if matches!(value, Value::None) || value.is_lenient() {
             Value::from("")
         } else {
             value
@@ -45,14 +38,14 @@ impl Output {
         if self.joined {
             push_text(&mut self.text, &value);
         } else {
-            self.only = Some((value, stays_text));
+            self.only = Some(value);
         }
         Ok(())
     }
 
     /// What was printed alone is joined by more.
     fn join(&mut self) {
-        if let Some((value, _)) = self.only.take() {
+        if let Some(value) = self.only.take() {
             push_text(&mut self.text, &value);
             self.joined = true;
         }
@@ -67,7 +60,7 @@ impl Output {
 
     /// The value that Ansible's classic mode makes of it: text that reads as a list, a dictionary or a boolean becomes
     /// one; everything else is text.
-    pub fn into_value(self, untrusted: bool) -> Printed {
+    pub fn into_value(self, untrusted: bool) -> Value {
         let untrusted = untrusted || self.untrusted;
         let mark = |value: Value| {
             if untrusted && !matches!(value, Value::Object(_)) {
@@ -76,23 +69,14 @@ impl Output {
                 value
             }
         };
-        let alone = |value: Value| Printed {
-            value: mark(value),
-            stays_text: false,
-        };
-        match self.only {
-            Some((value @ Value::Str(_), true)) => Printed {
-                value: mark(value),
-                stays_text: true,
-            },
-            Some((value @ Value::Bool(_), _)) => alone(value),
-            Some((value @ (Value::List(_) | Value::Dict(_)), _)) if is_plain(&value) => {
-                alone(value)
-            }
-            Some((value, _)) if Templar::is_omit(&value) => alone(value),
-            Some((value, _)) => alone(from_text(value.to_text())),
-            None => alone(from_text(self.text)),
-        }
+        mark(match self.only {
+            Some(Value::Str(text)) if text.stays_text => Value::Str(text),
+            Some(value @ Value::Bool(_)) => value,
+            Some(value @ (Value::List(_) | Value::Dict(_))) if is_plain(&value) => value,
+            Some(value) if Templar::is_omit(&value) => value,
+            Some(value) => from_text(value.to_text()),
+            None => from_text(self.text),
+        })
     }
 }
 
@@ -127,7 +111,9 @@ impl Survey {
 
     fn visit(&mut self, value: &Value) -> Result<(), Mistake> {
         match value {
-            Value::Undefined(missing) => return Err(Mistake::undefined(missing)),
+            Value::Undefined(missing) if !missing.lenient => {
+                return Err(Mistake::undefined(missing));
+            }
             Value::Str(text) => self.untrusted |= !text.trusted,
             Value::List(items) => {
                 for item in read(items).iter() {
@@ -161,6 +147,7 @@ fn is_plain(value: &Value) -> bool {
             .iter()
             .all(|(key, value)| is_plain(&key.0) && is_plain(value)),
         Value::Object(_) => Templar::is_omit(value),
+        Value::Undefined(_) => false,
         _ => true,
     }
 }

@@ -24,7 +24,7 @@ use super::TemplateError;
 use super::eval::args::Args;
 use super::eval::{Interp, Outcome};
 use crate::content::nearest::nearest;
-use crate::content::value::{Mistake, Value};
+use crate::content::value::{Mistake, Text, Value};
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -152,9 +152,9 @@ pub fn problem(name: &str) -> Option<TemplateError> {
 }
 
 /// True for filters whose text is never taken for a list or a dictionary.
-pub fn writes_text(name: &str) -> bool {
+fn writes_text(name: &str) -> bool {
     matches!(
-        short(name),
+        name,
         "string" | "to_json" | "to_nice_json" | "to_yaml" | "to_nice_yaml" | "ppretty" | "json"
     )
 }
@@ -170,12 +170,23 @@ pub fn apply(interp: &mut Interp, name: &str, value: Value, args: Args) -> Outco
         return Err(problem(name)
             .unwrap_or_else(|| TemplateError::new(format!("there is no filter named '{name}'"))));
     };
-    if let Value::Undefined(missing) = &value
-        && !takes_undefined(filter.name)
-    {
-        return Err(Mistake::undefined(missing).into());
-    }
-    (filter.run)(interp, &value, args)
+    let value = match value {
+        Value::Undefined(missing) if !takes_undefined(filter.name) => {
+            if !missing.lenient {
+                return Err(Mistake::undefined(&missing).into());
+            }
+            Value::from("")
+        }
+        other => other,
+    };
+    let result = (filter.run)(interp, &value, args)?;
+    Ok(match result {
+        Value::Str(text) if writes_text(filter.name) => Value::Str(Text {
+            stays_text: true,
+            ..text
+        }),
+        other => other,
+    })
 }
 
 #[cfg(test)]

@@ -303,23 +303,12 @@ fn max(interp: &mut Interp, value: &Value, args: Args) -> Outcome {
 }
 
 /// Only attributes, never items.
-fn attr(_: &mut Interp, value: &Value, args: Args) -> Outcome {
+fn attr(interp: &mut Interp, value: &Value, args: Args) -> Outcome {
     let [name] = args.bind("attr", ["name"])?;
     let name = text_of(&crate::content::template::eval::args::required(
         "attr", "name", name,
     )?)?;
-    match value {
-        Value::Object(object) => Ok(object.get(&Value::from(name.as_str())).unwrap_or_else(|| {
-            Value::undefined_because(
-                name.as_str(),
-                format!("'{} object' has no attribute '{name}'", value.type_name()),
-            )
-        })),
-        other => Ok(Value::undefined_because(
-            name.as_str(),
-            format!("'{} object' has no attribute '{name}'", other.type_name()),
-        )),
-    }
+    Ok(interp.only_attribute(value, &name))
 }
 
 /// How many items a filter takes at a time.

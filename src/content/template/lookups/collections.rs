@@ -5,7 +5,7 @@ use crate::content::template::TemplateError;
 use crate::content::template::eval::args::{Args, text_of};
 use crate::content::template::eval::{Interp, Outcome};
 use crate::content::template::filters;
-use crate::content::value::Value;
+use crate::content::value::{Key, Value, write};
 
 /// Lists become their items, one level deep.
 fn flat(items: &[Value]) -> Outcome<Vec<Value>> {
@@ -126,8 +126,34 @@ pub(super) fn subelements(_: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
     let skip = flags
         .and_then(|flags| flags.get("skip_missing"))
         .is_some_and(|skip| skip.truthy());
-    let path = Value::from(text_of(path)?);
-    filters::subelement_pairs(elements, &path, skip)
+    let path = text_of(path)?;
+    let pairs = filters::subelement_pairs(elements, &Value::from(path.as_str()), skip)?;
+    // The element comes without the list that its items came from.
+    Ok(pairs
+        .into_iter()
+        .map(|pair| match pair {
+            Value::Tuple(pair) => {
+                let element = pair[0].deep_copy();
+                take_out(&element, &path);
+                Value::tuple(vec![element, pair[1].clone()])
+            }
+            other => other,
+        })
+        .collect())
+}
+
+/// Removes the key at the end of a path.
+fn take_out(element: &Value, path: &str) {
+    let (above, key) = match path.rsplit_once('.') {
+        Some((above, key)) => (above.split('.').collect(), key),
+        None => (Vec::new(), path),
+    };
+    let found = above
+        .into_iter()
+        .try_fold(element.clone(), |value, key| value.get(key));
+    if let Some(Value::Dict(entries)) = found {
+        write(&entries).shift_remove(&Key::from(key));
+    }
 }
 
 pub(super) fn random_choice(interp: &mut Interp, args: Args) -> Outcome<Vec<Value>> {

@@ -134,11 +134,7 @@ impl Sequence {
 
 pub(super) fn sequence(_: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
     let mut found = Vec::new();
-    let mut terms = words(&args)?;
-    if terms.is_empty() && !args.named.is_empty() {
-        terms.push(String::new());
-    }
-    for term in terms {
+    for term in words(&args)? {
         let mut sequence = Sequence::new();
         for (name, value) in &args.named {
             sequence.set(name, &text_of(value)?)?;

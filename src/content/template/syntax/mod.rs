@@ -189,13 +189,27 @@ fn parse_template(text: &str, options: &Options) -> Result<Template, TemplateErr
                 kind: ExprKind::Name(name),
                 ..
             }),
-        ] => Some(Arc::clone(name)),
+        ] if is_bare(text) => Some(Arc::clone(name)),
         _ => None,
     };
     Ok(Template {
         body,
         changes_values: parser.changes_values,
         single,
+    })
+}
+
+/// True when the tag has no signs that strip white space: then `{{ name }}` isn't printed but is the variable.
+fn is_bare(text: &str) -> bool {
+    let tag = text.strip_suffix('\n').unwrap_or(text);
+    let inner = tag
+        .strip_prefix("{{")
+        .and_then(|rest| rest.strip_suffix("}}"));
+    inner.is_some_and(|inner| {
+        inner
+            .trim()
+            .chars()
+            .all(|c| c == '_' || c.is_alphanumeric())
     })
 }
 

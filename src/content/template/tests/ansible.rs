@@ -78,12 +78,9 @@ pub(super) const TESTS: &[Test] = &[
         args.none("nan")
             .map(|()| matches!(value, Value::Float(float) if float.is_nan()))
     }),
-    ("vault_encrypted", |_, value, args| {
-        args.none("vault_encrypted").map(|()| {
-            value
-                .as_str()
-                .is_some_and(|text| text.starts_with("$ANSIBLE_VAULT;"))
-        })
+    // Values in vaults aren't read yet, so none is.
+    ("vault_encrypted", |_, _, args| {
+        args.none("vault_encrypted").map(|()| false)
     }),
     ("abs", |_, value, args| {
         path("abs", value, args, Path::is_absolute)

@@ -60,7 +60,10 @@ pub(super) fn call(receiver: &Text, name: &str, args: Args) -> Outcome {
     match name {
         "title" => made(title(text)),
         "capitalize" => args.none(name).and_then(|()| made(capitalize(text))),
-        "casefold" | "lower" => args.none(name).and_then(|()| made(text.to_lowercase())),
+        "lower" => args.none(name).and_then(|()| made(text.to_lowercase())),
+        "casefold" => args
+            .none(name)
+            .and_then(|()| made(text.to_lowercase().replace('ß', "ss"))),
         "upper" => args.none(name).and_then(|()| made(text.to_uppercase())),
         "swapcase" => args.none(name).and_then(|()| made(swapcase(text))),
         // Text is the only form: bytes print and behave as the text that they hold.
@@ -409,13 +412,14 @@ pub fn parts<'a>(
 
 fn words(text: &str, pieces: usize, from_right: bool) -> Vec<&str> {
     let mut found = Vec::new();
-    let mut rest = text.trim();
-    if pieces > 1 && from_right {
-        rest = text.trim_end();
-    }
-    while !rest.is_empty() {
+    let mut rest = if from_right {
+        text.trim_end()
+    } else {
+        text.trim_start()
+    };
+    while !rest.trim().is_empty() {
         if found.len() + 1 == pieces {
-            found.push(if from_right { rest.trim_end() } else { rest });
+            found.push(rest);
             break;
         }
         if from_right {
