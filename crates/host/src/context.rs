@@ -81,6 +81,14 @@ impl Context {
         }
     }
 
+    /// Makes a local context one whose controller can't give the content that it announced.
+    #[cfg(test)]
+    pub(crate) fn forget_blobs(&mut self) {
+        if let Source::Memory { blobs, .. } = &mut self.source {
+            blobs.clear();
+        }
+    }
+
     /// What a module sent through a local context.
     pub fn sent(&self) -> Vec<u8> {
         match &self.source {

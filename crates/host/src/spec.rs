@@ -68,6 +68,21 @@ impl Arg {
     }
 }
 
+/// Arguments of a module and those that it shares with others, in one list of `ALL`.
+pub(crate) const fn join<const A: usize, const B: usize, const ALL: usize>(
+    own: [Arg; A],
+    shared: [Arg; B],
+) -> [Arg; ALL] {
+    assert!(A + B == ALL, "the length of the list is that of both");
+    let mut all = [own[0]; ALL];
+    let mut at = 0;
+    while at < ALL {
+        all[at] = if at < A { own[at] } else { shared[at - A] };
+        at += 1;
+    }
+    all
+}
+
 impl Spec {
     pub const fn new(name: &'static str, doc: &'static str, args: &'static [Arg]) -> Self {
         Self {
@@ -122,15 +137,19 @@ pub(crate) fn short_name(name: &str) -> &str {
         .unwrap_or(name)
 }
 
-/// The specification of a module, by name or alias, with or without the name of its collection.
+/// The specification of a module, by name or alias, with or without the name of its collection. Private modules, whose
+/// names begin with an underscore, are not found: nobody can write them into a playbook.
 pub fn spec(name: &str) -> Option<&'static Spec> {
     let short = short_name(name);
     specs().find(|spec| spec.name == short || spec.aliases.contains(&short))
 }
 
-/// All specifications, in the order of the table.
+/// All specifications but those of private modules, in the order of the table.
 pub fn specs() -> impl Iterator<Item = &'static Spec> {
-    TABLE.iter().map(|entry| entry.spec)
+    TABLE
+        .iter()
+        .map(|entry| entry.spec)
+        .filter(|spec| !spec.name.starts_with('_'))
 }
 
 /// Checks arguments before anything is connected. Values that still hold templates are accepted for any type.
@@ -265,6 +284,14 @@ fn convert_arg(
     value: &Value,
     templates: Templates,
 ) -> Result<Value, ArgError> {
+    // The choices of a mode are words that can stand in its place (`preserve`).
+    if arg.kind == Kind::Mode
+        && value
+            .as_str()
+            .is_some_and(|word| arg.choices.contains(&word))
+    {
+        return Ok(value.clone());
+    }
     let mut value = convert_at(name, arg.kind, value)?;
     if let (Kind::List, Value::Array(items)) = (arg.kind, &mut value) {
         for item in items.iter_mut() {
@@ -278,7 +305,7 @@ fn convert_arg(
 
 /// Checks the choices; as in Ansible, a YAML boolean means the choice that is spelled like it (`state: yes`).
 fn check_choice(arg: &Arg, name: &str, value: Value) -> Result<Value, ArgError> {
-    if arg.choices.is_empty() {
+    if arg.choices.is_empty() || arg.kind == Kind::Mode {
         return Ok(value);
     }
     let wrong = |given: &str| {

@@ -2,9 +2,14 @@
 
 mod apt;
 mod command;
+mod copy;
+mod fetch;
+mod file;
 mod group;
+mod ownership;
 mod ping;
 mod raw;
+mod rewrite;
 mod setup;
 mod slurp;
 mod stat;
@@ -47,6 +52,10 @@ pub(crate) static TABLE: &[Entry] = &[
     Of::<apt::Package>::ENTRY,
     Of::<command::Command>::ENTRY,
     Of::<command::Shell>::ENTRY,
+    Of::<copy::Copy>::ENTRY,
+    Of::<copy::Template>::ENTRY,
+    Of::<fetch::Fetch>::ENTRY,
+    Of::<file::File>::ENTRY,
     Of::<group::Group>::ENTRY,
     Of::<ping::Ping>::ENTRY,
     Of::<raw::Raw>::ENTRY,
@@ -120,7 +129,7 @@ pub(crate) mod test {
         super::run(&task(module, args), &cx)
     }
 
-    fn task(module: &str, args: Value) -> Task {
+    pub(crate) fn task(module: &str, args: Value) -> Task {
         let Value::Object(args) = args else {
             panic!("arguments are a dictionary")
         };

@@ -1,159 +1,17 @@
 //! Writing files so that a reader sees the old content or the new, whole, whatever happens in between.
 
+mod mode;
+
+pub use mode::{Clause, Mode, umask};
+
 use sha1::{Digest, Sha1};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-
-/// A file mode as a person writes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Mode {
-    /// `0644`: exactly these bits (12 of them).
-    Bits(u32),
-    /// `u+x,g-w`: a change of what is there.
-    Symbolic(Vec<Clause>),
-}
-
-/// `u+rw`: for whom, how, what.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Clause {
-    /// `u`, `g`, `o`; none of them means all, less the umask.
-    who: Vec<char>,
-    operator: char,
-    /// Of `rwxXst`, or of `ugo` (the bits of another class).
-    what: Vec<char>,
-}
-
-impl Mode {
-    /// Octal text (`644`, `0644`, `0o644`) or symbolic (`u=rw,g=r,o=r`).
-    pub fn parse(text: &str) -> Option<Self> {
-        let text = text.trim();
-        let digits = text.strip_prefix("0o").unwrap_or(text);
-        if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            return u32::from_str_radix(digits, 8)
-                .ok()
-                .filter(|bits| *bits <= 0o7777)
-                .map(Self::Bits);
-        }
-        text.split(',')
-            .map(Clause::parse)
-            .collect::<Option<Vec<_>>>()
-            .map(|clauses| Self::Symbolic(clauses.into_iter().flatten().collect()))
-    }
-
-    /// The mode that a file gets which has the mode `current` now (for a new one: what the umask leaves).
-    pub fn apply(&self, current: u32, is_dir: bool) -> u32 {
-        match self {
-            Self::Bits(bits) => *bits,
-            Self::Symbolic(clauses) => clauses.iter().fold(current & 0o7777, |mode, clause| {
-                clause.apply(mode, is_dir, umask())
-            }),
-        }
-    }
-}
-
-impl Clause {
-    /// `u+r-w` is two clauses for the same people.
-    fn parse(text: &str) -> Option<Vec<Self>> {
-        let start = text.find(['+', '-', '='])?;
-        let (who, mut rest) = text.split_at(start);
-        if !who.chars().all(|who| "ugoa".contains(who)) {
-            return None;
-        }
-        let who: Vec<char> = if who.contains('a') {
-            vec!['u', 'g', 'o']
-        } else {
-            who.chars().collect()
-        };
-        let mut clauses = Vec::new();
-        while let Some(operator) = rest.chars().next() {
-            let end = rest[1..]
-                .find(['+', '-', '='])
-                .map_or(rest.len(), |at| at + 1);
-            let what: Vec<char> = rest[1..end].chars().collect();
-            let copies = what.len() == 1 && "ugo".contains(what[0]);
-            if !copies && !what.iter().all(|bit| "rwxXst".contains(*bit)) {
-                return None;
-            }
-            clauses.push(Self {
-                who: who.clone(),
-                operator,
-                what,
-            });
-            rest = &rest[end..];
-        }
-        Some(clauses)
-    }
-
-    fn apply(&self, mode: u32, is_dir: bool, umask: u32) -> u32 {
-        let everyone = ['u', 'g', 'o'];
-        let (who, mask) = if self.who.is_empty() {
-            (&everyone[..], !umask)
-        } else {
-            (&self.who[..], !0)
-        };
-        who.iter().fold(mode, |mode, who| {
-            let shift = shift_of(*who);
-            let bits = self
-                .what
-                .iter()
-                .fold(0, |bits, what| bits | bits_of(*what, *who, mode, is_dir))
-                & mask;
-            let own = 0o7 << shift | special_of(*who);
-            match self.operator {
-                '+' => mode | bits,
-                '-' => mode & !bits,
-                _ => mode & !own | bits,
-            }
-        })
-    }
-}
-
-fn shift_of(who: char) -> u32 {
-    match who {
-        'u' => 6,
-        'g' => 3,
-        _ => 0,
-    }
-}
-
-fn special_of(who: char) -> u32 {
-    match who {
-        'u' => 0o4000,
-        'g' => 0o2000,
-        _ => 0o1000,
-    }
-}
-
-fn bits_of(what: char, who: char, mode: u32, is_dir: bool) -> u32 {
-    let shift = shift_of(who);
-    match what {
-        'r' => 4 << shift,
-        'w' => 2 << shift,
-        'x' => 1 << shift,
-        'X' if is_dir || mode & 0o111 != 0 => 1 << shift,
-        's' if who != 'o' => special_of(who),
-        't' if who == 'o' => 0o1000,
-        'u' | 'g' | 'o' => (mode >> shift_of(what) & 0o7) << shift,
-        _ => 0,
-    }
-}
-
-/// The umask of this process, read without changing it (other threads create files meanwhile).
-pub fn umask() -> u32 {
-    fs::read_to_string("/proc/self/status")
-        .ok()
-        .and_then(|status| {
-            let line = status
-                .lines()
-                .find_map(|line| line.strip_prefix("Umask:"))?;
-            u32::from_str_radix(line.trim(), 8).ok()
-        })
-        .unwrap_or(0o022)
-}
 
 /// Who owns a file that is written, and its mode; what is `None` stays as it is (for a new file: as the umask says).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -177,11 +35,18 @@ pub struct Atomic {
 impl Atomic {
     /// Opens a temporary file beside `target`. A symbolic link is followed, so that the link stays one.
     pub fn create(target: &Path, attributes: Attributes) -> io::Result<Self> {
-        let target = match fs::symlink_metadata(target) {
-            Ok(meta) if meta.file_type().is_symlink() => resolve_link(target)?,
-            _ => target.to_path_buf(),
-        };
-        let old = fs::metadata(&target).ok();
+        Self::beside(resolve(target)?, attributes)
+    }
+
+    /// The same, but a symbolic link itself is replaced by the file.
+    pub fn replace(target: &Path, attributes: Attributes) -> io::Result<Self> {
+        Self::beside(target.to_path_buf(), attributes)
+    }
+
+    fn beside(target: PathBuf, attributes: Attributes) -> io::Result<Self> {
+        let old = fs::symlink_metadata(&target)
+            .ok()
+            .filter(fs::Metadata::is_file);
         let (file, temporary) = temporary_beside(&target)?;
         let this = Self {
             file,
@@ -230,6 +95,28 @@ impl Atomic {
     /// Makes the content durable and puts it in the place of the old one.
     pub fn commit(mut self) -> io::Result<()> {
         self.file.sync_all()?;
+        self.rename()
+    }
+
+    /// The same; where the file can't be replaced (it is a mount point, as /etc/hosts in containers), its content is
+    /// overwritten. A crash in between leaves a part of it.
+    pub fn commit_or_overwrite(mut self) -> io::Result<()> {
+        self.file.sync_all()?;
+        match self.rename() {
+            Err(error) if !self.committed && error.kind() == io::ErrorKind::ResourceBusy => {
+                self.file.seek(io::SeekFrom::Start(0))?;
+                let mut target = OpenOptions::new()
+                    .write(true)
+                    .truncate(true)
+                    .open(&self.target)?;
+                io::copy(&mut self.file, &mut target)?;
+                target.sync_all()
+            }
+            other => other,
+        }
+    }
+
+    fn rename(&mut self) -> io::Result<()> {
         fs::rename(&self.temporary, &self.target)?;
         self.committed = true;
         sync_parent(&self.target)
@@ -260,6 +147,42 @@ pub fn write(target: &Path, content: &[u8], attributes: Attributes) -> io::Resul
     let mut file = Atomic::create(target, attributes)?;
     file.write_all(content)?;
     file.commit()
+}
+
+/// Makes a symbolic link, in the place of whatever file or link is there.
+pub fn symlink(content: &Path, link: &Path) -> io::Result<()> {
+    let name = file_name(link)?;
+    for _ in 0..100 {
+        let temporary = parent(link).join(temporary_name(name));
+        match std::os::unix::fs::symlink(content, &temporary) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+            other => other?,
+        }
+        if let Err(error) = fs::rename(&temporary, link) {
+            fs::remove_file(&temporary).ok();
+            return Err(error);
+        }
+        return sync_parent(link);
+    }
+    Err(no_free_name())
+}
+
+/// Makes a hard link to `existing`, in the place of whatever file or link is there.
+pub fn hard_link(existing: &Path, link: &Path) -> io::Result<()> {
+    let name = file_name(link)?;
+    for _ in 0..100 {
+        let temporary = parent(link).join(temporary_name(name));
+        match fs::hard_link(existing, &temporary) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+            other => other?,
+        }
+        let renamed = fs::rename(&temporary, link);
+        // Where both were the same file already, rename does nothing and the temporary name stays.
+        fs::remove_file(&temporary).ok();
+        renamed?;
+        return sync_parent(link);
+    }
+    Err(no_free_name())
 }
 
 /// Makes a rename or a removal in the directory of `path` durable.
@@ -294,14 +217,15 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn parent(path: &Path) -> &Path {
+/// The directory that holds a path.
+pub fn parent(path: &Path) -> &Path {
     path.parent()
         .filter(|parent| !parent.as_os_str().is_empty())
         .unwrap_or(Path::new("."))
 }
 
-/// Where a chain of links ends, even when nothing is there yet.
-fn resolve_link(link: &Path) -> io::Result<PathBuf> {
+/// Where a chain of links ends, even when nothing is there yet; what is no link is itself.
+pub fn resolve(link: &Path) -> io::Result<PathBuf> {
     let mut path = link.to_path_buf();
     for _ in 0..40 {
         match fs::read_link(&path) {
@@ -317,12 +241,7 @@ fn resolve_link(link: &Path) -> io::Result<PathBuf> {
 
 /// A new file, 0600, with a name that nobody could have prepared.
 fn temporary_beside(target: &Path) -> io::Result<(File, PathBuf)> {
-    let name = target.file_name().ok_or_else(|| {
-        io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("{} names no file", target.display()),
-        )
-    })?;
+    let name = file_name(target)?;
     for _ in 0..100 {
         let path = parent(target).join(temporary_name(name));
         match OpenOptions::new()
@@ -337,18 +256,31 @@ fn temporary_beside(target: &Path) -> io::Result<(File, PathBuf)> {
             Err(error) => return Err(error),
         }
     }
-    Err(io::Error::new(
+    Err(no_free_name())
+}
+
+fn no_free_name() -> io::Error {
+    io::Error::new(
         io::ErrorKind::AlreadyExists,
         "no free name for a temporary file",
-    ))
+    )
+}
+
+fn file_name(path: &Path) -> io::Result<&OsStr> {
+    path.file_name().ok_or_else(|| {
+        io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("{} names no file", path.display()),
+        )
+    })
 }
 
 fn temporary_name(name: &OsStr) -> OsString {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
     let mut temporary = OsString::from(".");
     // Names are limited to 255 bytes; keep enough of this one to recognise it.
-    let bytes = name.as_encoded_bytes();
-    temporary.push(String::from_utf8_lossy(&bytes[..bytes.len().min(150)]).as_ref());
+    let bytes = name.as_bytes();
+    temporary.push(OsStr::from_bytes(&bytes[..bytes.len().min(150)]));
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);
     temporary.push(format!(
         ".kopsrun-{}-{count}-{}",
@@ -387,25 +319,6 @@ mod tests {
 
     fn mode_of(path: &Path) -> u32 {
         fs::metadata(path).expect("it exists").mode() & 0o7777
-    }
-
-    #[test]
-    fn modes_are_read_as_chmod_reads_them() {
-        let apply =
-            |text: &str, current, dir| Mode::parse(text).map(|mode| mode.apply(current, dir));
-        assert_eq!(apply("0644", 0, false), Some(0o644));
-        assert_eq!(apply("2755", 0, true), Some(0o2755));
-        assert_eq!(apply("0o600", 0, false), Some(0o600));
-        assert_eq!(apply("u=rw,g=r,o=", 0o777, false), Some(0o640));
-        assert_eq!(apply("a+X", 0o644, false), Some(0o644));
-        assert_eq!(apply("a+X", 0o644, true), Some(0o755));
-        assert_eq!(apply("u+x,g-w", 0o664, false), Some(0o744));
-        assert_eq!(apply("g=u", 0o640, false), Some(0o660));
-        assert_eq!(apply("u+s,o+t", 0o755, true), Some(0o5755));
-        assert_eq!(apply("u+r-w", 0o200, false), Some(0o400));
-        for wrong in ["rw", "0999", "77777", "u=rw;", "z+x", ""] {
-            assert_eq!(Mode::parse(wrong), None, "{wrong}");
-        }
     }
 
     #[test]
@@ -457,19 +370,5 @@ mod tests {
             sha1_of(&mut &b"hello\n"[..]).expect("readable"),
             "f572d396fae9206628714fb2ce00f72e94f2258f"
         );
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn any_octal_mode_means_itself(bits in 0u32..0o10000) {
-            proptest::prop_assert_eq!(Mode::parse(&format!("{bits:04o}")), Some(Mode::Bits(bits)));
-        }
-
-        #[test]
-        fn no_text_panics_and_no_mode_leaves_its_12_bits(text in "\\PC{0,12}", current in 0u32..0o10000) {
-            if let Some(mode) = Mode::parse(&text) {
-                proptest::prop_assert!(mode.apply(current, false) <= 0o7777);
-            }
-        }
     }
 }
