@@ -40,10 +40,16 @@ impl Context {
             When::Never => false,
             When::Auto => terminal && environment.get("NO_COLOR").is_none_or(String::is_empty),
         };
-        let directory = std::env::current_dir()
-            .map_err(|error| Failure::new(Kind::Broken, format!("the current directory can't be read: {error}")))?;
+        let directory = std::env::current_dir().map_err(|error| {
+            Failure::new(
+                Kind::Broken,
+                format!("the current directory can't be read: {error}"),
+            )
+        })?;
         Ok(Self {
-            home: environment.get("HOME").map_or_else(|| PathBuf::from("/root"), PathBuf::from),
+            home: environment
+                .get("HOME")
+                .map_or_else(|| PathBuf::from("/root"), PathBuf::from),
             directory,
             environment: Arc::new(environment),
             format: output.output,
@@ -56,7 +62,10 @@ impl Context {
     }
 
     pub(super) fn variable(&self, name: &str) -> Option<&str> {
-        self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.environment
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
     }
 
     pub(super) fn paint(&self) -> Paint {
@@ -64,14 +73,20 @@ impl Context {
     }
 
     pub(super) fn style(&self) -> Style {
-        Style { color: self.color, terminal: self.terminal, verbosity: self.verbosity }
+        Style {
+            color: self.color,
+            terminal: self.terminal,
+            verbosity: self.verbosity,
+        }
     }
 
     /// Where state is kept that outlives a command: records of runs, facts, backups.
     ///
     /// `$XDG_STATE_HOME/kopsrun`, or `~/.local/state/kopsrun`.
     pub(super) fn state(&self) -> PathBuf {
-        self.variable("XDG_STATE_HOME").map_or_else(|| self.home.join(".local/state"), PathBuf::from).join("kopsrun")
+        self.variable("XDG_STATE_HOME")
+            .map_or_else(|| self.home.join(".local/state"), PathBuf::from)
+            .join("kopsrun")
     }
 
     /// The inventory that was named; without a name, the first of the usual ones that is there.
@@ -80,8 +95,13 @@ impl Context {
     }
 
     pub(super) fn sources(&self, hosts: &Hosts) -> Result<Vec<PathBuf>, Failure> {
-        const USUAL: [&str; 5] =
-            ["inventory.yml", "inventory.yaml", "inventory.ini", "inventory/hosts.yml", "inventory"];
+        const USUAL: [&str; 5] = [
+            "inventory.yml",
+            "inventory.yaml",
+            "inventory.ini",
+            "inventory/hosts.yml",
+            "inventory",
+        ];
         if !hosts.inventory.is_empty() {
             return Ok(hosts.inventory.clone());
         }
@@ -95,9 +115,10 @@ impl Context {
     /// Writes text to standard output. A reader that went away is no error.
     pub(super) fn print(&self, text: &str) -> Result<(), Failure> {
         match io::stdout().lock().write_all(text.as_bytes()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                Err(Failure::new(Kind::Broken, format!("standard output can't be written: {error}")))
-            }
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(
+                Kind::Broken,
+                format!("standard output can't be written: {error}"),
+            )),
             _ => Ok(()),
         }
     }
@@ -110,8 +131,11 @@ impl Context {
     /// Asks for a secret on the terminal.
     pub(super) fn ask_secret(&self, prompt: &str) -> Result<Secret<String>, Failure> {
         if !self.interactive {
-            return Err(Failure::new(Kind::Input, format!("{prompt} can't be asked for: there is no terminal"))
-                .hint("give it as a variable from a protected file: -e @secrets.yml"));
+            return Err(Failure::new(
+                Kind::Input,
+                format!("{prompt} can't be asked for: there is no terminal"),
+            )
+            .hint("give it as a variable from a protected file: -e @secrets.yml"));
         }
         rpassword::prompt_password(format!("{prompt}: "))
             .map(Secret::new)
@@ -124,13 +148,19 @@ impl Context {
             return Ok(false);
         }
         let mut answer = String::new();
-        let asked = write!(io::stderr(), "{question} Type yes to go on: ").and_then(|()| io::stdin().read_line(&mut answer));
-        asked.map_err(|error| Failure::new(Kind::Broken, format!("the answer can't be read: {error}")))?;
+        let asked = write!(io::stderr(), "{question} Type yes to go on: ")
+            .and_then(|()| io::stdin().read_line(&mut answer));
+        asked.map_err(|error| {
+            Failure::new(Kind::Broken, format!("the answer can't be read: {error}"))
+        })?;
         Ok(answer.trim() == "yes")
     }
 
     pub(super) fn escalation(&self, args: &Escalation) -> Result<BecomeSettings, Failure> {
-        let password = args.ask_become_pass.then(|| self.ask_secret("BECOME password")).transpose()?;
+        let password = args
+            .ask_become_pass
+            .then(|| self.ask_secret("BECOME password"))
+            .transpose()?;
         Ok(BecomeSettings {
             enabled: args.escalate,
             user: args.become_user.clone(),
@@ -162,12 +192,18 @@ pub(super) fn watch_signals(cancel: CancellationToken) -> io::Result<()> {
             }
             if asked {
                 // The operator insists; the journal is synced at every step, so nothing is lost.
-                #[expect(clippy::exit, reason = "the second Ctrl-C ends the process without waiting for anything")]
+                #[expect(
+                    clippy::exit,
+                    reason = "the second Ctrl-C ends the process without waiting for anything"
+                )]
                 std::process::exit(99);
             }
             asked = true;
             cancel.cancel();
-            let _ = writeln!(io::stderr(), "\nstopping after the current step; press Ctrl-C again to end at once");
+            let _ = writeln!(
+                io::stderr(),
+                "\nstopping after the current step; press Ctrl-C again to end at once"
+            );
         }
     });
     Ok(())

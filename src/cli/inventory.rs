@@ -52,10 +52,17 @@ pub(super) fn run(args: &Inventory, context: &Context) -> Result<u8, Failure> {
     } else if let Some(group) = &args.what.graph {
         context.print(&inventory.graph(group)?)?;
     } else if let Some(pattern) = &args.what.hosts_of {
-        let hosts = inventory.select(pattern, args.hosts.limit.as_deref(), Unknown::Fault)?.hosts;
+        let hosts = inventory
+            .select(pattern, args.hosts.limit.as_deref(), Unknown::Fault)?
+            .hosts;
         match context.format {
             Format::Json => context.print_json(&hosts.iter().map(ToString::to_string).collect())?,
-            Format::Text => context.print(&hosts.iter().map(|host| format!("{host}\n")).collect::<String>())?,
+            Format::Text => context.print(
+                &hosts
+                    .iter()
+                    .map(|host| format!("{host}\n"))
+                    .collect::<String>(),
+            )?,
         }
     } else {
         context.print_json(&inventory.to_list_json())?;
@@ -64,5 +71,7 @@ pub(super) fn run(args: &Inventory, context: &Context) -> Result<u8, Failure> {
 }
 
 fn json(value: &crate::content::value::Value) -> Result<serde_json::Value, Failure> {
-    value.to_json().map_err(|error| Failure::new(Kind::Input, error.to_string()))
+    value
+        .to_json()
+        .map_err(|error| Failure::new(Kind::Input, error.to_string()))
 }

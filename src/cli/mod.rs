@@ -1,11 +1,19 @@
 //! What was typed, what is meant, one verb, an exit code. The only room that reads the environment, the home
 //! directory and the terminal.
+#![expect(clippy::print_stderr, reason = "this room talks to the terminal")]
 
-#![allow(dead_code)]
 mod args;
+mod context;
 mod failure;
+mod inventory;
+mod record;
+mod runs;
 
+use args::Format;
 use clap::{Parser, Subcommand};
+use context::Context;
+use failure::{Failure, Kind};
+use std::future::Future;
 use std::process::ExitCode;
 
 /// Orchestrates the life of Kubernetes clusters over SSH: replace, add and remove nodes, back up, restore, upgrade.
@@ -27,11 +35,72 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// x
-    X,
+    Inventory(inventory::Inventory),
+    Runs(runs::Runs),
 }
-/// Entry
+
+/// Runs the command that was typed.
 pub fn main() -> ExitCode {
-    let _ = Cli::parse();
-    ExitCode::SUCCESS
+    let cli = Cli::parse();
+    let context = match Context::new(&cli.output) {
+        Ok(context) => context,
+        Err(failure) => {
+            eprintln!(
+                "error: {}",
+                failure
+                    .faults
+                    .first()
+                    .map(|fault| fault.message.as_str())
+                    .unwrap_or_default()
+            );
+            return failure.kind.into();
+        }
+    };
+    match dispatch(&cli.verb, &context) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            report(&failure, &context);
+            failure.kind.into()
+        }
+    }
+}
+
+fn dispatch(verb: &Verb, context: &Context) -> Result<u8, Failure> {
+    match verb {
+        Verb::Inventory(args) => inventory::run(args, context),
+        Verb::Runs(args) => runs::run(args, context),
+    }
+}
+
+/// Runs a verb that talks to hosts. Ctrl-C cancels it through the context.
+fn block_on(
+    context: &Context,
+    work: impl Future<Output = Result<u8, Failure>>,
+) -> Result<u8, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            Failure::new(Kind::Broken, format!("no threads can be started: {error}"))
+        })?;
+    let result = runtime.block_on(async {
+        context::watch_signals(context.cancel.clone()).map_err(|error| {
+            Failure::new(Kind::Broken, format!("signals can't be watched: {error}"))
+        })?;
+        work.await
+    });
+    // Connections that don't close must not keep the command from ending.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(500));
+    result
+}
+
+/// Says why a verb ended early: on standard error for people, on standard output for machines.
+fn report(failure: &Failure, context: &Context) {
+    if context.format == Format::Json {
+        let _closed = context.print(&format!("{}\n", failure.json()));
+        return;
+    }
+    for fault in &failure.faults {
+        eprint!("{}", crate::ui::snippet::draw(fault, context.color));
+    }
 }

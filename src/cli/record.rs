@@ -1,0 +1,77 @@
+//! Opens the record of a run and draws its events as they come.
+
+use super::args::{Format, Records};
+use super::context::Context;
+use super::failure::{Failure, Kind};
+use crate::journal::{Meta, Observer, Run, RunError};
+use crate::ui::human::Human;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+/// The folder that holds the records of runs.
+pub(super) fn root(records: &Records, context: &Context) -> PathBuf {
+    records
+        .runs_dir
+        .as_deref()
+        .map_or_else(|| context.state().join("runs"), |dir| context.path(dir))
+}
+
+/// Starts the record of a run of `verb`, drawn on standard output as it goes.
+pub(super) fn create(
+    verb: &str,
+    arguments: &[String],
+    inventory: &[PathBuf],
+    records: &Records,
+    context: &Context,
+) -> Result<Run, Failure> {
+    let sources = inventory
+        .iter()
+        .map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()))
+        .collect();
+    let mut meta = Meta::new(verb, arguments, sources);
+    meta.user = user(context);
+    Run::create(&root(records, context), meta, Some(observer(context))).map_err(Failure::from)
+}
+
+/// The person who works here, as far as the environment tells.
+pub(super) fn user(context: &Context) -> String {
+    ["SUDO_USER", "USER", "LOGNAME"]
+        .iter()
+        .find_map(|name| context.variable(name))
+        .unwrap_or("root")
+        .to_owned()
+}
+
+/// Draws events on standard output: for people, or one JSON object a line.
+pub(super) fn observer(context: &Context) -> Observer {
+    match context.format {
+        Format::Json => Box::new(|record| {
+            if let Ok(line) = serde_json::to_string(record) {
+                // A reader that went away must not end an operation half-way.
+                let _closed = writeln!(io::stdout().lock(), "{line}");
+            }
+        }),
+        Format::Text => {
+            let human = Mutex::new(Human::new(io::stdout(), context.style()));
+            Box::new(move |record| {
+                if let Ok(mut human) = human.lock() {
+                    let _closed = human.draw(record);
+                }
+            })
+        }
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        match &error {
+            RunError::Running { id } => Failure::new(Kind::Locked, error.to_string())
+                .hint(format!("see what it does: kopsrun runs show {id}")),
+            RunError::Io { .. } => Failure::new(Kind::Broken, error.to_string()).hint(
+                "records of runs go to --runs-dir, KOPSRUN_RUNS, or ~/.local/state/kopsrun/runs",
+            ),
+            _ => Failure::new(Kind::Input, error.to_string()).hint("list the runs: kopsrun runs"),
+        }
+    }
+}
