@@ -1,7 +1,7 @@
 //! Draws the events of a run for people: plays as ansible-playbook prints them, operations as numbered steps.
 
 use super::color::{Paint, Tone};
-use super::{diff, plan};
+use super::{diff, json, plan};
 use crate::journal::{Counts, Event, Level, Outcome, Record, RunEnd, Status};
 use indexmap::IndexMap;
 use serde_json::Value;
@@ -222,7 +222,7 @@ impl<W: Write> Human<W> {
                 line.push_str(&format!(" => {}", indented(result)));
             }
             Status::Ok | Status::Changed | Status::Skipped if self.style.verbosity > 0 => {
-                line.push_str(&format!(" => {result}"));
+                line.push_str(&format!(" => {}", json::one_line(result)));
             }
             _ => {}
         }
@@ -382,7 +382,7 @@ fn why(message: Option<&str>, result: &Value) -> String {
             map.insert("msg".into(), message.into());
         }
         map.sort_keys();
-        return format!(" => {shown}");
+        return format!(" => {}", json::one_line(&shown));
     }
     message
         .map(|message| format!(" => {message}"))
@@ -391,19 +391,13 @@ fn why(message: Option<&str>, result: &Value) -> String {
 
 /// A dictionary over several lines, four spaces deep, as the debug task shows it.
 fn indented(result: &Value) -> String {
-    let mut out = Vec::new();
-    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
     let mut shown = result.clone();
     if let Some(map) = shown.as_object_mut() {
         for key in ["changed", "failed", "skipped"] {
             map.shift_remove(key);
         }
     }
-    let mut serializer = serde_json::Serializer::with_formatter(&mut out, formatter);
-    match serde::Serialize::serialize(&shown, &mut serializer) {
-        Ok(()) => String::from_utf8_lossy(&out).into_owned(),
-        Err(_) => shown.to_string(),
-    }
+    json::indented(&shown)
 }
 
 #[cfg(test)]
@@ -486,7 +480,7 @@ mod tests {
 
         TASK [etcd : restart] *********************************************************
         changed: [node1]
-        fatal: [node1]: FAILED! => {"msg":"non-zero return code","rc":1}
+        fatal: [node1]: FAILED! => {"msg": "non-zero return code", "rc": 1}
           stderr:
             no such unit
           task at site.yml:4:7

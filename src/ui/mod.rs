@@ -4,6 +4,7 @@
 pub mod color;
 pub mod diff;
 pub mod human;
+mod json;
 pub mod plan;
 pub mod snippet;
 pub mod table;
