@@ -1,6 +1,6 @@
 //! Everything that kopsrun takes from its surroundings, read once.
 
-use super::args::{Connection, Escalation, Format, Hosts, Output, When};
+use super::args::{Escalation, Format, Hosts, Output, When};
 use super::failure::{Failure, Kind};
 use crate::content::inventory::Inventory;
 use crate::play::BecomeSettings;
@@ -207,9 +207,4 @@ pub(super) fn watch_signals(cancel: CancellationToken) -> io::Result<()> {
         }
     });
     Ok(())
-}
-
-/// Marks arguments as used by connections; kept beside the struct that they fill.
-pub(super) fn forks(connection: &Connection) -> usize {
-    connection.forks.max(1)
 }

@@ -2,10 +2,16 @@
 //! directory and the terminal.
 #![expect(clippy::print_stderr, reason = "this room talks to the terminal")]
 
+mod agent;
 mod args;
+mod connections;
 mod context;
+mod exec;
+mod extra_vars;
 mod failure;
 mod inventory;
+mod play;
+mod plays;
 mod record;
 mod runs;
 
@@ -35,8 +41,12 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Play(play::Play),
+    Exec(exec::Exec),
     Inventory(inventory::Inventory),
     Runs(runs::Runs),
+    #[command(hide = true)]
+    Agent(agent::Agent),
 }
 
 /// Runs the command that was typed.
@@ -67,8 +77,11 @@ pub fn main() -> ExitCode {
 
 fn dispatch(verb: &Verb, context: &Context) -> Result<u8, Failure> {
     match verb {
+        Verb::Play(args) => play::run(args, context),
+        Verb::Exec(args) => exec::run(args, context),
         Verb::Inventory(args) => inventory::run(args, context),
         Verb::Runs(args) => runs::run(args, context),
+        Verb::Agent(args) => agent::run(args),
     }
 }
 
