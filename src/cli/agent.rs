@@ -14,5 +14,10 @@ pub(super) struct Agent {
 pub(super) fn run(_: &Agent) -> Result<u8, Failure> {
     host::serve(io::stdin(), io::stdout())
         .map(|()| 0)
-        .map_err(|error| Failure::new(Kind::Broken, format!("the agent's connection broke: {error}")))
+        .map_err(|error| {
+            Failure::new(
+                Kind::Broken,
+                format!("the agent's connection broke: {error}"),
+            )
+        })
 }

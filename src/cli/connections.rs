@@ -16,15 +16,27 @@ pub(super) fn pool(args: &args::Connection, context: &Context) -> Result<Pool, F
     let mut settings = Settings::new(&context.home, record::user(context));
     settings.connect_timeout = Duration::from_secs(args.timeout.max(1));
     settings.parallel = args.forks.max(64);
-    settings.accept_new.extend(args.accept_new_host_key.iter().cloned());
+    settings
+        .accept_new
+        .extend(args.accept_new_host_key.iter().cloned());
     settings.ssh_auth_sock = context.variable("SSH_AUTH_SOCK").map(PathBuf::from);
     settings.user.clone_from(&args.user);
     settings.private_key = args.private_key.as_deref().map(|path| context.path(path));
-    settings.password = args.ask_pass.then(|| context.ask_secret("SSH password")).transpose()?;
-    let program = std::env::current_exe()
-        .map_err(|error| Failure::new(Kind::Broken, format!("kopsrun can't find its own program: {error}")))?;
+    settings.password = args
+        .ask_pass
+        .then(|| context.ask_secret("SSH password"))
+        .transpose()?;
+    let program = std::env::current_exe().map_err(|error| {
+        Failure::new(
+            Kind::Broken,
+            format!("kopsrun can't find its own program: {error}"),
+        )
+    })?;
     settings.agents = agents(&program);
-    settings.local_agent = Some(LocalAgent { program, args: vec!["agent".into(), "--stdio".into()] });
+    settings.local_agent = Some(LocalAgent {
+        program,
+        args: vec!["agent".into(), "--stdio".into()],
+    });
     if context.interactive {
         settings.prompt = Arc::new(Terminal);
     }
@@ -35,13 +47,19 @@ pub(super) fn pool(args: &args::Connection, context: &Context) -> Result<Pool, F
 fn agents(program: &Path) -> Agents {
     const PREFIX: &str = "kopsrun-agent-";
     let mut agents = Agents::default();
-    let beside = program.parent().and_then(|directory| std::fs::read_dir(directory).ok());
+    let beside = program
+        .parent()
+        .and_then(|directory| std::fs::read_dir(directory).ok());
     for entry in beside.into_iter().flatten().flatten() {
-        if let Some(arch) = entry.file_name().to_str().and_then(|name| name.strip_prefix(PREFIX)) {
+        if let Some(arch) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.strip_prefix(PREFIX))
+        {
             agents.add(arch, AgentProgram::File(entry.path()));
         }
     }
-    if let Some(bytes) = crate::embedded_agent() {
+    if let Some(bytes) = crate::agent_program::embedded_agent() {
         agents.add("x86_64", AgentProgram::Embedded(bytes));
     }
     agents
@@ -52,8 +70,14 @@ struct Terminal;
 
 impl Prompt for Terminal {
     fn passphrase(&self, key: &Path, wrong_before: bool) -> Option<Secret<String>> {
-        let again = if wrong_before { "That was not it. " } else { "" };
-        rpassword::prompt_password(format!("{again}Passphrase of {}: ", key.display())).ok().map(Secret::new)
+        let again = if wrong_before {
+            "That was not it. "
+        } else {
+            ""
+        };
+        rpassword::prompt_password(format!("{again}Passphrase of {}: ", key.display()))
+            .ok()
+            .map(Secret::new)
     }
 
     fn accept_host_key(&self, question: &HostKeyQuestion) -> bool {
@@ -62,6 +86,9 @@ impl Prompt for Terminal {
             "The host key of {} ({}) is not known.\n{} {}\nCompare it with the one that the host shows on its console. Type yes to trust it: ",
             question.host, question.name, question.algorithm, question.fingerprint
         );
-        write!(io::stderr(), "{text}").and_then(|()| io::stdin().read_line(&mut answer)).is_ok() && answer.trim() == "yes"
+        write!(io::stderr(), "{text}")
+            .and_then(|()| io::stdin().read_line(&mut answer))
+            .is_ok()
+            && answer.trim() == "yes"
     }
 }

@@ -5,7 +5,6 @@ use super::failure::{Failure, Kind};
 use crate::content::inventory::Inventory;
 use crate::play::BecomeSettings;
 use crate::secret::Secret;
-use crate::ui::color::Paint;
 use crate::ui::human::Style;
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
@@ -66,10 +65,6 @@ impl Context {
             .get(name)
             .map(String::as_str)
             .filter(|value| !value.is_empty())
-    }
-
-    pub(super) fn paint(&self) -> Paint {
-        Paint { on: self.color }
     }
 
     pub(super) fn style(&self) -> Style {
@@ -142,20 +137,6 @@ impl Context {
             .map_err(|error| Failure::new(Kind::Broken, format!("{prompt} can't be read: {error}")))
     }
 
-    /// Asks a question that takes `yes`; anything else is a no. Without a terminal: no.
-    pub(super) fn confirm(&self, question: &str) -> Result<bool, Failure> {
-        if !self.interactive {
-            return Ok(false);
-        }
-        let mut answer = String::new();
-        let asked = write!(io::stderr(), "{question} Type yes to go on: ")
-            .and_then(|()| io::stdin().read_line(&mut answer));
-        asked.map_err(|error| {
-            Failure::new(Kind::Broken, format!("the answer can't be read: {error}"))
-        })?;
-        Ok(answer.trim() == "yes")
-    }
-
     pub(super) fn escalation(&self, args: &Escalation) -> Result<BecomeSettings, Failure> {
         let password = args
             .ask_become_pass
@@ -196,11 +177,11 @@ pub(super) fn watch_signals(cancel: CancellationToken) -> io::Result<()> {
                     clippy::exit,
                     reason = "the second Ctrl-C ends the process without waiting for anything"
                 )]
-                std::process::exit(99);
+                std::process::exit(Kind::Interrupted.code().into());
             }
             asked = true;
             cancel.cancel();
-            let _ = writeln!(
+            let _closed = writeln!(
                 io::stderr(),
                 "\nstopping after the current step; press Ctrl-C again to end at once"
             );

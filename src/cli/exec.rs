@@ -21,10 +21,22 @@ pub(super) struct Exec {
     /// The hosts: all, a group, a host, or a pattern such as 'etcd:!node3'
     pattern: String,
     /// The module to run
-    #[arg(short, long = "module-name", visible_alias = "module", value_name = "MODULE", default_value = "command")]
+    #[arg(
+        short,
+        long = "module-name",
+        visible_alias = "module",
+        value_name = "MODULE",
+        default_value = "command"
+    )]
     module: String,
     /// Its arguments: k=v, JSON, or a command line
-    #[arg(short, long, value_name = "ARGS", default_value = "", allow_hyphen_values = true)]
+    #[arg(
+        short,
+        long,
+        value_name = "ARGS",
+        default_value = "",
+        allow_hyphen_values = true
+    )]
     args: String,
     #[command(flatten)]
     hosts: Hosts,
@@ -41,12 +53,27 @@ pub(super) struct Exec {
 pub(super) fn run(args: &Exec, context: &Context) -> Result<u8, Failure> {
     let inventory = context.inventory(&args.hosts)?;
     inventory.select(&args.pattern, args.hosts.limit.as_deref(), Unknown::Fault)?;
-    let task =
-        Source::Task { pattern: args.pattern.clone(), module: args.module.clone(), args: args.args.clone() };
+    let task = Source::Task {
+        pattern: args.pattern.clone(),
+        module: args.module.clone(),
+        args: args.args.clone(),
+    };
     let mut request = Request::new(task, inventory);
     request.limit.clone_from(&args.hosts.limit);
-    plays::fill(&mut request, &args.run, &args.connection, &args.escalation, context)?;
+    plays::fill(
+        &mut request,
+        &args.run,
+        &args.connection,
+        &args.escalation,
+        context,
+    )?;
     let typed: Vec<String> = std::env::args().skip(2).collect();
-    let record = record::create("exec", &typed, &context.sources(&args.hosts)?, &args.records, context)?;
+    let record = record::create(
+        "exec",
+        &typed,
+        &context.sources(&args.hosts)?,
+        &args.records,
+        context,
+    )?;
     plays::run(request, &args.connection, record, context)
 }

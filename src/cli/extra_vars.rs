@@ -10,13 +10,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Later ones win. `@FILE` reads YAML or JSON; text that begins with `{` or `[` is YAML; anything else is `k=v k2="v 2"`.
-pub(super) fn parse(typed: &[String], context: &Context) -> Result<IndexMap<String, Value>, Failure> {
+pub(super) fn parse(
+    typed: &[String],
+    context: &Context,
+) -> Result<IndexMap<String, Value>, Failure> {
     let mut vars = IndexMap::new();
     for text in typed {
         if let Some(path) = text.strip_prefix('@') {
             let path = context.path(Path::new(path));
             let content = std::fs::read_to_string(&path).map_err(|error| {
-                Failure::new(Kind::Input, format!("extra variables can't be read: {}: {error}", path.display()))
+                Failure::new(
+                    Kind::Input,
+                    format!("extra variables can't be read: {}: {error}", path.display()),
+                )
             })?;
             vars.extend(mapping(&content, &path)?);
         } else if text.trim_start().starts_with(['{', '[']) {
@@ -39,9 +45,9 @@ fn mapping(text: &str, file: &Path) -> Result<IndexMap<String, Value>, Failure> 
             return Err(fault.into());
         };
         for (key, value) in entries {
-            let name = key.as_str().ok_or_else(|| {
-                Fault::new("the name of a variable must be text").at(&key.place)
-            })?;
+            let name = key
+                .as_str()
+                .ok_or_else(|| Fault::new("the name of a variable must be text").at(&key.place))?;
             vars.insert(name.to_owned(), value.value()?);
         }
     }
@@ -50,11 +56,16 @@ fn mapping(text: &str, file: &Path) -> Result<IndexMap<String, Value>, Failure> 
 
 fn pairs(text: &str) -> Result<IndexMap<String, Value>, Failure> {
     let wrong = |message: String| {
-        Failure::new(Kind::Input, format!("-e {text:?}: {message}")).hint("write name=value, JSON, YAML, or @FILE")
+        Failure::new(Kind::Input, format!("-e {text:?}: {message}"))
+            .hint("write name=value, JSON, YAML, or @FILE")
     };
     let line = playbook::kv::split(text, false).map_err(wrong)?;
     if let Some(rest) = line.free {
         return Err(wrong(format!("{rest:?} is no name=value")));
     }
-    Ok(line.options.into_iter().map(|(name, value)| (name, Value::str(value))).collect())
+    Ok(line
+        .options
+        .into_iter()
+        .map(|(name, value)| (name, Value::from(value)))
+        .collect())
 }

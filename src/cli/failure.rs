@@ -10,8 +10,6 @@ pub(super) enum Kind {
     Broken,
     /// A host failed.
     Failed,
-    /// An operation is stuck half-way.
-    Stuck,
     /// A host is unreachable, or the input is wrong.
     Input,
     /// A precondition does not hold.
@@ -26,7 +24,6 @@ impl Kind {
         match self {
             Kind::Broken => 1,
             Kind::Failed => 2,
-            Kind::Stuck => 3,
             Kind::Input => 4,
             Kind::Refused => 5,
             Kind::Locked => 6,
@@ -38,7 +35,6 @@ impl Kind {
         match self {
             Kind::Broken => "broken",
             Kind::Failed => "failed",
-            Kind::Stuck => "stuck",
             Kind::Input => "input",
             Kind::Refused => "refused",
             Kind::Locked => "locked",

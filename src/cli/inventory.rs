@@ -2,7 +2,7 @@
 
 use super::args::{Format, Hosts};
 use super::context::Context;
-use super::failure::{Failure, Kind};
+use super::failure::Failure;
 use crate::content::inventory::Unknown;
 use clap::Args;
 
@@ -46,8 +46,8 @@ pub(super) fn run(args: &Inventory, context: &Context) -> Result<u8, Failure> {
         let vars: serde_json::Map<String, serde_json::Value> = inventory
             .vars(host)
             .iter()
-            .map(|(name, var)| Ok((name.clone(), json(&var.value)?)))
-            .collect::<Result<_, Failure>>()?;
+            .map(|(name, var)| (name.clone(), var.value.to_json()))
+            .collect();
         context.print_json(&vars.into())?;
     } else if let Some(group) = &args.what.graph {
         context.print(&inventory.graph(group)?)?;
@@ -68,10 +68,4 @@ pub(super) fn run(args: &Inventory, context: &Context) -> Result<u8, Failure> {
         context.print_json(&inventory.to_list_json())?;
     }
     Ok(0)
-}
-
-fn json(value: &crate::content::value::Value) -> Result<serde_json::Value, Failure> {
-    value
-        .to_json()
-        .map_err(|error| Failure::new(Kind::Input, error.to_string()))
 }

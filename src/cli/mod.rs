@@ -4,16 +4,23 @@
 
 mod agent;
 mod args;
+mod backup;
 mod connections;
 mod context;
+mod etcd;
 mod exec;
 mod extra_vars;
+mod facts;
 mod failure;
 mod inventory;
 mod play;
 mod plays;
 mod record;
+mod replace_node;
+mod restore;
+mod resume;
 mod runs;
+mod site;
 
 use args::Format;
 use clap::{Parser, Subcommand};
@@ -43,8 +50,14 @@ struct Cli {
 enum Verb {
     Play(play::Play),
     Exec(exec::Exec),
+    ReplaceNode(replace_node::ReplaceNode),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
+    Etcd(etcd::Etcd),
     Inventory(inventory::Inventory),
+    Facts(facts::Facts),
     Runs(runs::Runs),
+    Resume(resume::Resume),
     #[command(hide = true)]
     Agent(agent::Agent),
 }
@@ -80,6 +93,12 @@ fn dispatch(verb: &Verb, context: &Context) -> Result<u8, Failure> {
         Verb::Play(args) => play::run(args, context),
         Verb::Exec(args) => exec::run(args, context),
         Verb::Inventory(args) => inventory::run(args, context),
+        Verb::ReplaceNode(args) => replace_node::run(args, context),
+        Verb::Backup(args) => backup::run(args, context),
+        Verb::Restore(args) => restore::run(args, context),
+        Verb::Etcd(args) => etcd::run(args, context),
+        Verb::Facts(args) => facts::run(args, context),
+        Verb::Resume(args) => resume::run(args, context),
         Verb::Runs(args) => runs::run(args, context),
         Verb::Agent(args) => agent::run(args),
     }

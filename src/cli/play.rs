@@ -71,7 +71,11 @@ struct Only {
 
 pub(super) fn run(args: &Play, context: &Context) -> Result<u8, Failure> {
     let inventory = context.inventory(&args.hosts)?;
-    let playbooks = args.playbooks.iter().map(|path| context.path(path)).collect();
+    let playbooks = args
+        .playbooks
+        .iter()
+        .map(|path| context.path(path))
+        .collect();
     let mut request = Request::new(Source::Playbooks(playbooks), inventory);
     request.limit.clone_from(&args.hosts.limit);
     request.tags.clone_from(&args.tags);
@@ -79,12 +83,29 @@ pub(super) fn run(args: &Play, context: &Context) -> Result<u8, Failure> {
     request.start_at.clone_from(&args.start_at);
     request.force_handlers = args.force_handlers;
     request.facts.flush = args.flush_cache;
-    plays::fill(&mut request, &args.run, &args.connection, &args.escalation, context)?;
+    plays::fill(
+        &mut request,
+        &args.run,
+        &args.connection,
+        &args.escalation,
+        context,
+    )?;
     let only = &args.only;
     if only.syntax_check || only.list_tasks || only.list_hosts || only.list_tags {
-        return plays::look(&request, only.list_hosts, only.list_tasks, only.list_tags, context);
+        let look = plays::Look {
+            hosts: only.list_hosts,
+            tasks: only.list_tasks,
+            tags: only.list_tags,
+        };
+        return plays::look(&request, look, context);
     }
     let typed: Vec<String> = std::env::args().skip(2).collect();
-    let record = record::create("play", &typed, &context.sources(&args.hosts)?, &args.records, context)?;
+    let record = record::create(
+        "play",
+        &typed,
+        &context.sources(&args.hosts)?,
+        &args.records,
+        context,
+    )?;
     plays::run(request, &args.connection, record, context)
 }

@@ -5,8 +5,9 @@ use super::connections;
 use super::context::Context;
 use super::extra_vars;
 use super::failure::{Failure, Kind};
+use super::record;
 use crate::journal::{self, Event, RunEnd, Sink};
-use crate::play::{self, PlayError, Request, Summary};
+use crate::play::{self, Links, PlayError, Request, Summary};
 use std::sync::Arc;
 
 /// Puts what all runs share into a request.
@@ -44,26 +45,100 @@ pub(super) fn run(
     let record = Arc::new(record);
     super::block_on(context, async {
         let sink: Arc<dyn Sink> = Arc::clone(&record) as Arc<dyn Sink>;
-        let result = play::run(&request, Arc::new(pool), sink).await;
+        let result = play::run(&request, Arc::new(Links::new(pool)), sink).await;
         finish(result, record.as_ref())
     })
 }
 
-fn finish(result: Result<Summary, PlayError>, record: &dyn Sink) -> Result<u8, Failure> {
+/// Records the end, and gives Ansible's exit code.
+pub(super) fn finish(result: Result<Summary, PlayError>, record: &dyn Sink) -> Result<u8, Failure> {
     let (end, exit_code) = match &result {
-        Ok(summary) if summary.interrupted => (RunEnd::Interrupted, 99),
+        Ok(summary) if summary.interrupted => (RunEnd::Interrupted, Kind::Interrupted.code()),
         Ok(summary) if summary.exit_code == 0 => (RunEnd::Done, 0),
         Ok(summary) => (RunEnd::Failed, summary.exit_code),
         Err(error @ PlayError::Refused(_)) => (RunEnd::Refused, error.exit_code()),
         Err(error @ PlayError::Stopped(_)) => (RunEnd::Failed, error.exit_code()),
     };
-    let finished = Event::RunFinished { end, exit_code, message: None, next: Vec::new() };
-    record
-        .emit_synced(finished)
-        .map_err(|error| Failure::new(Kind::Broken, format!("the record of the run can't be written: {error}")))?;
-    match result {
-        Ok(_) => Ok(exit_code),
-        Err(PlayError::Refused(faults)) => Err(Failure { kind: Kind::Input, faults }),
-        Err(PlayError::Stopped(fault)) => Err(Failure { kind: Kind::Broken, faults: vec![fault] }),
+    let finished = Event::RunFinished {
+        end,
+        exit_code,
+        message: None,
+        next: Vec::new(),
+    };
+    record.emit_synced(finished).map_err(record::unwritable)?;
+    result.map(|_| exit_code).map_err(Failure::from)
+}
+
+impl From<PlayError> for Failure {
+    fn from(error: PlayError) -> Self {
+        match error {
+            PlayError::Refused(faults) => Failure {
+                kind: Kind::Input,
+                faults,
+            },
+            PlayError::Stopped(fault) => Failure {
+                kind: Kind::Broken,
+                faults: vec![fault],
+            },
+        }
     }
+}
+
+/// Loads everything, and lists what was asked for; connects to nothing.
+pub(super) fn look(request: &Request, wanted: Look, context: &Context) -> Result<u8, Failure> {
+    let mut text = String::new();
+    for listing in play::list(request)? {
+        text.push_str(&format!("\nplaybook: {}\n", listing.playbook.display()));
+        if !(wanted.hosts || wanted.tasks || wanted.tags) {
+            continue;
+        }
+        for (index, play) in listing.plays.iter().enumerate() {
+            text.push_str(&format!(
+                "\n  play #{} ({}): {}\tTAGS: [{}]\n",
+                index + 1,
+                play.pattern,
+                play.name,
+                play.tags.join(", ")
+            ));
+            if wanted.hosts {
+                text.push_str(&format!(
+                    "    pattern: ['{}']\n    hosts ({}):\n",
+                    play.pattern,
+                    play.hosts.len()
+                ));
+                text.extend(play.hosts.iter().map(|host| format!("      {host}\n")));
+            }
+            if wanted.tasks {
+                text.push_str("    tasks:\n");
+                for task in &play.tasks {
+                    let role = task
+                        .role
+                        .as_ref()
+                        .map(|role| format!("{role} : "))
+                        .unwrap_or_default();
+                    text.push_str(&format!(
+                        "      {role}{}\tTAGS: [{}]\n",
+                        task.name,
+                        task.tags.join(", ")
+                    ));
+                }
+            }
+            if wanted.tags {
+                text.push_str(&format!(
+                    "      TASK TAGS: [{}]\n",
+                    play.task_tags.join(", ")
+                ));
+            }
+        }
+    }
+    context.print(&text)?;
+    Ok(0)
+}
+
+/// What is listed; nothing means a check of the syntax.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Look {
+    pub hosts: bool,
+    pub tasks: bool,
+    pub tags: bool,
 }

@@ -34,6 +34,22 @@ pub(super) fn create(
     Run::create(&root(records, context), meta, Some(observer(context))).map_err(Failure::from)
 }
 
+/// The same paths from any directory.
+pub(super) fn absolute(paths: &[PathBuf]) -> Vec<PathBuf> {
+    paths
+        .iter()
+        .map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()))
+        .collect()
+}
+
+/// The record itself failed: nothing more may be done.
+pub(super) fn unwritable(error: io::Error) -> Failure {
+    Failure::new(
+        Kind::Broken,
+        format!("the record of the run can't be written: {error}"),
+    )
+}
+
 /// The person who works here, as far as the environment tells.
 pub(super) fn user(context: &Context) -> String {
     ["SUDO_USER", "USER", "LOGNAME"]

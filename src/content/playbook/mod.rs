@@ -6,7 +6,7 @@
 mod args;
 mod import;
 mod keywords;
-mod kv;
+pub mod kv;
 mod load;
 mod modules;
 mod play;

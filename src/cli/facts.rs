@@ -1,0 +1,142 @@
+//! `kopsrun facts`: gathers, shows and clears what is known of hosts.
+
+use super::args::{Connection, Escalation, Format, Hosts, Records, Run};
+use super::context::Context;
+use super::failure::{Failure, Kind};
+use super::{connections, plays, record};
+use crate::content::inventory::Unknown;
+use crate::journal::Sink;
+use crate::play::facts::{self, Cache};
+use crate::play::{FactSettings, Links, Request, Source};
+use crate::ui::table::Table;
+use clap::Args;
+use std::sync::Arc;
+
+const EXAMPLES: &str = "\
+Examples:
+  kopsrun facts -i inventory.yml              what is cached, with its age
+  kopsrun facts -i inventory.yml --gather all
+  kopsrun facts -i inventory.yml --show node1
+  kopsrun facts -i inventory.yml --clear node3";
+
+/// Gather facts of hosts, show them with their age, clear them
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Facts {
+    /// Gather the facts of the hosts of a pattern now
+    #[arg(long, value_name = "PATTERN", num_args = 0..=1, default_missing_value = "all", conflicts_with_all = ["show", "clear"])]
+    gather: Option<String>,
+    /// The cached facts of one host, as JSON
+    #[arg(long, value_name = "HOST", conflicts_with = "clear")]
+    show: Option<String>,
+    /// Forget the facts of the hosts of a pattern
+    #[arg(long, value_name = "PATTERN")]
+    clear: Option<String>,
+    #[command(flatten)]
+    hosts: Hosts,
+    #[command(flatten)]
+    run: Run,
+    #[command(flatten)]
+    escalation: Escalation,
+    #[command(flatten)]
+    connection: Connection,
+    #[command(flatten)]
+    records: Records,
+}
+
+pub(super) fn run(args: &Facts, context: &Context) -> Result<u8, Failure> {
+    let cache = Cache::new(&context.state().join("facts"), FactSettings::default().ttl);
+    if let Some(pattern) = &args.gather {
+        return gather(pattern, args, context);
+    }
+    if let Some(host) = &args.show {
+        let facts = cache
+            .load(host)
+            .map_err(|error| Failure::new(Kind::Broken, error.to_string()))?;
+        let facts = facts.ok_or_else(|| {
+            Failure::new(Kind::Input, format!("no fresh facts of {host} are cached"))
+                .hint(format!("gather them: kopsrun facts --gather {host}"))
+        })?;
+        context.print_json(&facts.into())?;
+        return Ok(0);
+    }
+    if let Some(pattern) = &args.clear {
+        let inventory = context.inventory(&args.hosts)?;
+        for host in inventory
+            .select(pattern, args.hosts.limit.as_deref(), Unknown::Fault)?
+            .hosts
+        {
+            let known = cache
+                .clear(&host)
+                .map_err(|error| Failure::new(Kind::Broken, error.to_string()))?;
+            context.print(&format!(
+                "{host}: {}\n",
+                if known {
+                    "forgotten"
+                } else {
+                    "nothing was known"
+                }
+            ))?;
+        }
+        return Ok(0);
+    }
+    list(&cache, context)
+}
+
+fn list(cache: &Cache, context: &Context) -> Result<u8, Failure> {
+    let entries = cache
+        .list()
+        .map_err(|error| Failure::new(Kind::Broken, error.to_string()))?;
+    if context.format == Format::Json {
+        let rows: Vec<_> = entries
+            .iter()
+            .map(|entry| serde_json::json!({"host": entry.host, "age_seconds": entry.age.as_secs(), "stale": entry.stale}))
+            .collect();
+        context.print_json(&rows.into())?;
+        return Ok(0);
+    }
+    let mut table = Table::new(["HOST", "AGE", "STATE"]);
+    for entry in &entries {
+        let state = if entry.stale { "too old" } else { "fresh" };
+        table.row([
+            entry.host.clone(),
+            format!("{} s", entry.age.as_secs()),
+            state.to_owned(),
+        ]);
+    }
+    context.print(&if entries.is_empty() {
+        "no facts are cached\n".to_owned()
+    } else {
+        table.text()
+    })?;
+    Ok(0)
+}
+
+fn gather(pattern: &str, args: &Facts, context: &Context) -> Result<u8, Failure> {
+    let inventory = context.inventory(&args.hosts)?;
+    inventory.select(pattern, args.hosts.limit.as_deref(), Unknown::Fault)?;
+    let mut request = Request::new(Source::Playbooks(Vec::new()), inventory);
+    request.limit.clone_from(&args.hosts.limit);
+    plays::fill(
+        &mut request,
+        &args.run,
+        &args.connection,
+        &args.escalation,
+        context,
+    )?;
+    let pool = connections::pool(&args.connection, context)?;
+    let typed: Vec<String> = std::env::args().skip(2).collect();
+    let record = record::create(
+        "facts",
+        &typed,
+        &context.sources(&args.hosts)?,
+        &args.records,
+        context,
+    )?;
+    let record = Arc::new(record);
+    super::block_on(context, async {
+        let sink: Arc<dyn Sink> = Arc::clone(&record) as Arc<dyn Sink>;
+        let result = facts::gather(&request, pattern, Arc::new(Links::new(pool)), sink).await;
+        plays::finish(result, record.as_ref())
+    })
+}

@@ -1,0 +1,118 @@
+//! `kopsrun restore`: puts archives back.
+
+use super::context::Context;
+use super::failure::{Failure, Kind};
+use super::record;
+use super::site::Operation;
+use crate::backup::RestoreOptions;
+use crate::journal::{Event, RunEnd, Sink};
+use crate::ops::certs::{self, Restore as Wanted};
+use clap::{Args, Subcommand};
+
+/// Put archives back
+#[derive(Debug, Args)]
+pub(super) struct Restore {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Certs(Certs),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  kopsrun restore certs node3 -i inventory.yml --check
+  kopsrun restore certs node3 -i inventory.yml --set certs-20261120-224000 --only /etc/ssl/etcd/ssl";
+
+/// Put the certificates of a node back, with their exact mode and owner
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+struct Certs {
+    /// The node, as the inventory names it
+    node: String,
+    /// The set to take them from; otherwise the newest that has the node
+    #[arg(long, value_name = "SET")]
+    set: Option<String>,
+    /// Only what is at or below this path; may be given several times
+    #[arg(long, value_name = "PATH")]
+    only: Vec<String>,
+    /// Report what would change and change nothing
+    #[arg(short = 'C', long)]
+    check: bool,
+    /// Don't ask before the first change
+    #[arg(short, long)]
+    yes: bool,
+    /// Go on although the certificate authority isn't the one that the cluster uses now
+    #[arg(long = "force-ca")]
+    force_ca: bool,
+    #[command(flatten)]
+    operation: Operation,
+}
+
+pub(super) fn run(args: &Restore, context: &Context) -> Result<u8, Failure> {
+    let Verb::Certs(args) = &args.verb;
+    let site = args.operation.site(context)?;
+    if !site.inventory.has_host(&args.node) {
+        return Err(Failure::new(
+            Kind::Input,
+            format!("the inventory has no host '{}'", args.node),
+        ));
+    }
+    let typed: Vec<String> = std::env::args().skip(2).collect();
+    let sources = context.sources(&args.operation.hosts)?;
+    let record = record::create(
+        "restore",
+        &typed,
+        &sources,
+        &args.operation.records,
+        context,
+    )?;
+    let wanted = Wanted {
+        node: args.node.clone(),
+        set: args.set.clone(),
+        options: RestoreOptions {
+            check: args.check,
+            only: args.only.clone(),
+            force_ca: args.force_ca,
+        },
+        yes: args.yes,
+    };
+    super::block_on(context, async {
+        let restored = certs::restore(&site, &wanted, &record).await;
+        let (end, exit_code, message) = match &restored {
+            Ok(done) if done.declined => (
+                RunEnd::Refused,
+                Kind::Refused.code(),
+                "not confirmed".to_owned(),
+            ),
+            Ok(done) => {
+                let would = if args.check {
+                    "would change"
+                } else {
+                    "changed"
+                };
+                (
+                    RunEnd::Done,
+                    0,
+                    format!(
+                        "{} files {would} on {} from {}",
+                        done.changed.len(),
+                        args.node,
+                        done.set
+                    ),
+                )
+            }
+            Err(error) => (RunEnd::Refused, Kind::Refused.code(), error.message.clone()),
+        };
+        let finished = Event::RunFinished {
+            end,
+            exit_code,
+            message: Some(message),
+            next: Vec::new(),
+        };
+        record.emit_synced(finished).map_err(record::unwritable)?;
+        restored.map(|_| exit_code).map_err(Failure::from)
+    })
+}
