@@ -1,6 +1,7 @@
 //! The modules, one file each. A new one is a file here and a line in [`TABLE`].
 
 mod apt;
+mod archive;
 mod command;
 mod copy;
 mod fetch;
@@ -50,6 +51,8 @@ impl<M: Module> Of<M> {
 pub(crate) static TABLE: &[Entry] = &[
     Of::<apt::Apt>::ENTRY,
     Of::<apt::Package>::ENTRY,
+    Of::<archive::Archive>::ENTRY,
+    Of::<archive::Unarchive>::ENTRY,
     Of::<command::Command>::ENTRY,
     Of::<command::Shell>::ENTRY,
     Of::<copy::Copy>::ENTRY,

@@ -77,7 +77,7 @@ impl Rewrite {
         cx: &Context,
         dest: &Path,
         attributes: Attributes,
-        content: Content<'_>,
+        content: &mut Content<'_>,
     ) -> Result<Option<PathBuf>, Failure> {
         self.check_validate()?;
         let old = self.look(dest)?;
@@ -112,7 +112,7 @@ impl Rewrite {
         cx: &Context,
         dest: &Path,
         old: Option<&Metadata>,
-        content: Content<'_>,
+        content: &mut Content<'_>,
     ) -> Result<Option<PathBuf>, Failure> {
         if self.validate.is_some() || self.backup {
             return Err(Failure::new(format!(
@@ -234,7 +234,7 @@ fn is_closed(error: &io::Error) -> bool {
 }
 
 fn pour(
-    content: Content<'_>,
+    content: &mut Content<'_>,
     file: &mut Atomic,
     failed: &impl Fn(&io::Error) -> Failure,
 ) -> Result<(), Failure> {
@@ -331,11 +331,11 @@ mod tests {
 
     fn put(rewrite: &Rewrite, dest: &Path, content: &str) -> Result<Option<PathBuf>, Failure> {
         let cx = Context::local(false, true);
-        let content = Content {
+        let mut content = Content {
             input: &mut content.as_bytes(),
             size: content.len() as u64,
         };
-        rewrite.put(&cx, dest, Attributes::default(), content)
+        rewrite.put(&cx, dest, Attributes::default(), &mut content)
     }
 
     #[test]

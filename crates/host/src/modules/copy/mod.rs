@@ -328,11 +328,11 @@ impl Copy {
                 let attributes = wanted.attributes(old);
                 let size = source.size();
                 let mut input = source.open(cx)?;
-                let content = Content {
+                let mut content = Content {
                     input: &mut *input,
                     size,
                 };
-                if let Some(backup) = self.rewrite.put(cx, &real, attributes, content)? {
+                if let Some(backup) = self.rewrite.put(cx, &real, attributes, &mut content)? {
                     outcome = outcome.with("backup_file", backup.to_string_lossy());
                 }
             }
