@@ -10,7 +10,7 @@ etcd() {
   need_known "$@"
   for host; do running "$host" || die "$host is off"; done
   members="$*"
-  locked "$STORE/etcd.lock" fetch_etcd "$version"
+  fetch_etcd_once "$version"
   make_pki "$members"
   echo "$members" >"$STATE/etcd"
   for host in $members; do install_member "$host" "$version" "$members"; done
@@ -45,6 +45,11 @@ etcdctl() {
 }
 
 # --- programs
+
+fetch_etcd_once() {
+  case $1 in 34 | 35 | 351) ;; *) die "etcd 34, 35 or 351" ;; esac
+  locked "$STORE/etcd.lock" fetch_etcd "$1"
+}
 
 fetch_etcd() {
   local version=$1 dir=$STORE/etcd/$1

@@ -238,6 +238,25 @@ status() {
   done
 }
 
+# Hosts nobody has: several may ask at the same time.
+fresh() {
+  [[ ${1:-} =~ ^[1-9][0-9]*$ ]] || die "usage: lab fresh N"
+  make_lab
+  locked "$STATE/lock" reserve "$1"
+  # shellcheck disable=SC2086
+  { each power_on $RESERVED; each wait_ssh $RESERVED; }
+  echo "$RESERVED"
+}
+
+reserve() {
+  local i
+  RESERVED=
+  for ((i = 1; i <= 240 && $(wc -w <<<"$RESERVED") < $1; i++)); do
+    ! mkdir "$STATE/hosts/h$i" 2>/dev/null || RESERVED="${RESERVED:+$RESERVED }h$i"
+  done
+  [ "$(wc -w <<<"$RESERVED")" = "$1" ] || die "lab $LAB has no $1 free hosts"
+}
+
 # Removes the lab, also one that was left half-made.
 down() {
   local host mount ns
@@ -252,9 +271,9 @@ down() {
   rm -rf --one-file-system "$STATE"
 }
 
-down_all() {
+down_all() { # those whose names begin with $1
   local dir
-  for dir in "$LABS"/*/; do
+  for dir in "$LABS/$1"*/; do
     [ ! -d "$dir" ] || LAB=$(basename "$dir") "$HERE/lab" down
   done
 }

@@ -1,9 +1,15 @@
 # The lab as an inventory. Host keys are checked, against the lab's own known_hosts.
 
 inventory() {
+  local known=$STATE/known_hosts
+  if [ "${1:-}" = --known-hosts ]; then
+    known=${2:?usage: lab inventory --known-hosts FILE [HOST...]}
+    shift 2
+  fi
   [ $# -gt 0 ] || set -- $(hosts)
   [ $# -gt 0 ] || die "lab $LAB has no hosts; lab up node1 node2 node3 first"
   need_known "$@"
+  [ "$known" = "$STATE/known_hosts" ] || known_hosts "$@" >"$known"
   local members planes nodes host
   members=$(comm_words "$(cat "$STATE/etcd" 2>/dev/null || true)" "$*")
   planes=$members
@@ -15,7 +21,7 @@ all:
   vars:
     ansible_user: root
     ansible_ssh_private_key_file: $STATE/id
-    ansible_ssh_common_args: -o UserKnownHostsFile=$STATE/known_hosts -o StrictHostKeyChecking=yes
+    ansible_ssh_common_args: -o UserKnownHostsFile=$known -o StrictHostKeyChecking=yes
   hosts:
 TEXT
   for host; do
