@@ -86,6 +86,10 @@ const DIFFERENT: &[(&str, &str)] = &[
         "there are no bytes: text that writes some stays text",
     ),
     ("\"joiner\"", "functions print under their names"),
+    (
+        "'::1' | ansible.utils.ipaddr('ipv4')",
+        "an address of version 6 isn't one of version 4, whatever its number",
+    ),
 ];
 
 #[test]

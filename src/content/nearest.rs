@@ -11,6 +11,8 @@ pub fn nearest<'a>(
     let mut found: Vec<(usize, &str)> = candidates
         .into_iter()
         .filter(|candidate| *candidate != name)
+        // Lengths that differ by more can't be near; there may be thousands of names.
+        .filter(|candidate| candidate.len().abs_diff(name.len()) <= bound)
         .map(|candidate| (distance(&lower, &candidate.to_lowercase()), candidate))
         .filter(|(far, _)| *far <= bound)
         .collect();

@@ -17,6 +17,7 @@ mod time;
 mod yaml;
 
 pub use dicts::subelement_pairs;
+pub use network::is_address;
 pub use paths::files;
 pub use regex::{Flags, Pattern};
 

@@ -3,7 +3,7 @@
 use super::text::like;
 use super::{Filter, filter};
 use crate::content::template::TemplateError;
-use crate::content::template::eval::args::{Args, text_of};
+use crate::content::template::eval::args::{Args, int_of, required, text_of};
 use crate::content::template::eval::{Interp, Outcome};
 use crate::content::value::Value;
 use num_bigint::BigInt;
@@ -27,8 +27,8 @@ pub(super) const FILTERS: &[Filter] = &[
 ];
 
 /// An address with the size of its network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Net {
+#[derive(Clone, Copy)]
+struct Net {
     value: u128,
     v6: bool,
     prefix: u32,
@@ -38,7 +38,7 @@ pub struct Net {
 
 impl Net {
     /// An address or network as it is written; None when it isn't one.
-    pub fn parse(text: &str) -> Option<Self> {
+    fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let (address, size) = match text.split_once('/') {
             Some((address, size)) => (address, Some(size)),
@@ -123,29 +123,34 @@ impl Net {
             && (self.network()..=self.last()).contains(&other.value)
     }
 
-    /// A host of the network, not the network itself; or a single address.
+    /// Written as a network: with a size, and its first address.
+    fn is_network(self) -> bool {
+        self.host_bits() > 0 && self.value == self.network()
+    }
+
+    /// One of the addresses that a machine can have; every one does in a network of two.
     fn is_host(self) -> bool {
         self.host_bits() <= 1 || self.value != self.network()
     }
 
-    fn range(self, from: u128, to: u128) -> bool {
-        (from..=to).contains(&self.value)
+    /// The first and last addresses that machines can have; None in a network of one.
+    fn usable(self) -> Option<(u128, u128)> {
+        match self.host_bits() {
+            0 => None,
+            1 => Some((self.network(), self.last())),
+            _ => Some((self.network() + 1, self.last() - 1)),
+        }
     }
 
-    fn is_private(self) -> bool {
-        if self.v6 {
-            self.value >> 121 == 0xfc >> 1
-        } else {
-            let v4 = Ipv4Addr::from(u32::try_from(self.value).unwrap_or(0));
-            v4.is_private()
-        }
+    fn v4(self) -> Ipv4Addr {
+        Ipv4Addr::from(u32::try_from(self.value).unwrap_or(0))
     }
 
     fn is_loopback(self) -> bool {
         if self.v6 {
             self.value == 1
         } else {
-            self.value >> 24 == 127
+            self.v4().is_loopback()
         }
     }
 
@@ -153,7 +158,7 @@ impl Net {
         if self.v6 {
             self.value >> 120 == 0xff
         } else {
-            self.value >> 28 == 0xe
+            self.v4().is_multicast()
         }
     }
 
@@ -161,24 +166,27 @@ impl Net {
         if self.v6 {
             self.value >> 118 == 0xfe80 >> 6
         } else {
-            self.value >> 16 == 0xa9fe
+            self.v4().is_link_local()
         }
     }
 
-    fn is_reserved(self) -> bool {
+    /// Reachable from everywhere, by the registry of special addresses.
+    fn is_global(self) -> bool {
         if self.v6 {
-            self.value == 0
-        } else {
-            self.value >> 28 == 0xf || self.value >> 24 == 0
+            let documentation = self.value >> 96 == 0x2001_0db8;
+            return self.value >> 125 == 1 && !documentation;
         }
-    }
-
-    fn is_public(self) -> bool {
-        !(self.is_private()
-            || self.is_loopback()
-            || self.is_multicast()
-            || self.is_link_local()
-            || self.is_reserved())
+        let address = self.v4();
+        let [a, b, c, _] = address.octets();
+        !(address.is_private()
+            || address.is_loopback()
+            || address.is_link_local()
+            || address.is_documentation()
+            || a == 0
+            || a >= 240
+            || (a == 100 && b & 0xc0 == 64)
+            || (a == 198 && b & 0xfe == 18)
+            || (a == 192 && b == 0 && c == 0))
     }
 }
 
@@ -196,7 +204,7 @@ fn mask_prefix(mask: &str, v6: bool) -> Option<u32> {
     None
 }
 
-/// What a filter of addresses gives for one that doesn't fit.
+/// What a filter of addresses gives for what is no address.
 const NO: Value = Value::Bool(false);
 
 fn ipaddr(_: &mut Interp, value: &Value, args: Args) -> Outcome {
@@ -217,7 +225,7 @@ fn ipv6(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     for_each(value, &query.unwrap_or_else(|| "".into()), Some(6))
 }
 
-/// Of a list those that fit; of one value the answer, or False.
+/// Of a list those that fit; of one value the answer, False when it is no address, None when it doesn't fit.
 fn for_each(value: &Value, query: &Value, version: Option<i64>) -> Outcome {
     match value {
         Value::List(_) | Value::Tuple(_) => {
@@ -230,160 +238,184 @@ fn for_each(value: &Value, query: &Value, version: Option<i64>) -> Outcome {
             }
             Ok(Value::list(found))
         }
-        Value::Bool(_) | Value::None => Ok(NO),
-        single => {
-            let Some(net) = Net::of_value(single) else {
+        Value::Str(_) | Value::Int(_) | Value::BigInt(_) | Value::Bool(_) => {
+            let Some(net) = Net::of_value(value) else {
                 return Ok(NO);
             };
             if version.is_some_and(|version| (version == 6) != net.v6) {
                 return Ok(NO);
             }
-            answer(net, single, query)
+            answer(net, value, query)
         }
+        Value::Undefined(missing) => Err(crate::content::value::Mistake::undefined(missing).into()),
+        other => Err(TemplateError::new(format!(
+            "ipaddr: {} is neither text nor a number nor a list",
+            other.repr()
+        ))),
     }
 }
 
+/// Everything that can be asked, for messages.
+const QUERIES: &str = "address, net, network, subnet, prefix, netmask, hostmask, broadcast, host, \
+    ip/prefix, address/prefix, size, size_usable, first_usable, last_usable, next_usable, \
+    previous_usable, range_usable, peer, type, version, ipv4, ipv6, int, cidr, private, public, \
+    unicast, multicast, loopback, link-local, revdns, wrap, 6to4, a number, a network";
+
 fn answer(net: Net, value: &Value, query: &Value) -> Outcome {
-    let text = |text: String| like(value, text);
-    if let Some(index) = query.as_int().filter(|_| !matches!(query, Value::Bool(_))) {
-        return Ok(nth(net, index).map_or(NO, |host| {
-            text(format!("{}/{}", net.show(host), net.prefix))
-        }));
-    }
     let query = text_of(query)?;
     if let Ok(index) = query.parse::<i64>() {
-        return Ok(nth(net, index).map_or(NO, |host| {
-            text(format!("{}/{}", net.show(host), net.prefix))
-        }));
+        return Ok(by_index(net, value, index));
     }
-    if query.contains('/') {
-        let Some(outer) = Net::parse(&query) else {
-            return Err(TemplateError::new(format!(
-                "ipaddr: '{query}' isn't a network"
-            )));
-        };
-        return Ok(if outer.contains(net) {
-            value.clone()
-        } else {
-            NO
-        });
+    let found = match sizes(net, value, &query) {
+        None => kinds(net, value, &query)?,
+        found => found,
+    };
+    if let Some(found) = found {
+        return Ok(found);
     }
-    let size = net.hosts().checked_add(1);
-    let number = |value: u128| Value::integer(BigInt::from(value));
-    let when = |holds: bool, answer: &dyn Fn() -> Value| if holds { answer() } else { NO };
-    let whole = || value.clone();
-    Ok(match query.as_str() {
-        "" => value.clone(),
-        "bool" => Value::Bool(true),
-        "address" | "ip" => when(net.is_host() || !net.sized, &|| text(net.address())),
-        "host" => when(net.is_host(), &|| {
-            text(format!("{}/{}", net.address(), net.prefix))
-        }),
-        "ip/prefix" | "host/prefix" | "gateway" | "gw" | "hostnet" | "router"
-        | "address/prefix" => when(net.is_host(), &|| {
-            text(format!("{}/{}", net.address(), net.prefix))
-        }),
-        "net" => when(
-            !net.is_host() || net.value == net.network() && net.host_bits() > 0,
-            &|| text(format!("{}/{}", net.show(net.network()), net.prefix)),
-        ),
-        "network" | "network_id" => text(net.show(net.network())),
-        "network/prefix" | "subnet" | "cidr_network" => {
-            text(format!("{}/{}", net.show(net.network()), net.prefix))
-        }
-        "cidr" => text(format!("{}/{}", net.address(), net.prefix)),
-        "netmask" => text(net.show(
-            !net.hosts()
-                & if net.v6 {
-                    u128::MAX
-                } else {
-                    u128::from(u32::MAX)
-                },
-        )),
-        "hostmask" | "wildcard" => text(net.show(net.hosts())),
-        "prefix" => Value::Int(net.prefix.into()),
-        "broadcast" => when(net.host_bits() > 1, &|| text(net.show(net.last()))),
-        "first_usable" => when(net.host_bits() > 0, &|| text(net.show(first_usable(net)))),
-        "last_usable" => when(net.host_bits() > 0, &|| text(net.show(last_usable(net)))),
-        "next_usable" => when(net.value < last_usable(net), &|| {
-            text(net.show(net.value + 1))
-        }),
-        "previous_usable" => when(net.value > first_usable(net), &|| {
-            text(net.show(net.value - 1))
-        }),
-        "range_usable" => when(net.host_bits() > 0, &|| {
-            text(format!(
-                "{}-{}",
-                net.show(first_usable(net)),
-                net.show(last_usable(net))
-            ))
-        }),
-        "size" => size.map_or(NO, number),
-        "size_usable" => size.map_or(NO, |size| {
-            number(if net.host_bits() > 1 { size - 2 } else { size })
-        }),
-        "peer" => when(net.host_bits() == 1, &|| text(net.show(net.value ^ 1))),
-        "type" => text(if net.is_host() { "address" } else { "network" }.to_owned()),
-        "version" => Value::Int(if net.v6 { 6 } else { 4 }),
-        "v4" | "ipv4" => when(!net.v6, &whole),
-        "v6" | "ipv6" => when(net.v6, &whole),
-        "int" => number(net.value),
-        "private" => when(net.is_private(), &whole),
-        "public" => when(net.is_public(), &whole),
-        "loopback" | "lo" => when(net.is_loopback(), &whole),
-        "multicast" => when(net.is_multicast(), &whole),
-        "unicast" => when(!net.is_multicast(), &whole),
-        "link-local" => when(net.is_link_local(), &whole),
-        "wrap" => when(true, &|| {
-            if net.v6 {
-                text(format!("[{}]", net.address()))
-            } else {
-                value.clone()
-            }
-        }),
-        "revdns" => text(reverse_name(net)),
-        other => match Net::parse(other) {
-            Some(outer) => {
-                let inside = net.v6 == outer.v6 && net.range(outer.network(), outer.last());
-                when(inside, &whole)
-            }
-            None => {
-                return Err(TemplateError::new(format!("ipaddr: unknown filter type: {other}"))
-                    .hint("Known: address, net, network, prefix, netmask, broadcast, size, host, subnet, first_usable, last_usable, version, public, private, a number or a network."));
-            }
-        },
+    let Some(outer) = Net::parse(&query) else {
+        return Err(
+            TemplateError::new(format!("ipaddr: unknown filter type: {query}"))
+                .hint(format!("Known: {QUERIES}.")),
+        );
+    };
+    Ok(if outer.contains(net) {
+        value.clone()
+    } else {
+        Value::None
     })
 }
 
-fn first_usable(net: Net) -> u128 {
-    if net.host_bits() > 1 {
-        net.network() + 1
+/// Questions about the address in its network and the network's size; None when this isn't one.
+fn sizes(net: Net, value: &Value, query: &str) -> Option<Value> {
+    let text = |text: String| like(value, text);
+    let when = |holds: bool, answer: Value| if holds { answer } else { Value::None };
+    let sized = |at: u128| text(format!("{}/{}", net.show(at), net.prefix));
+    let all = if net.v6 {
+        u128::MAX
     } else {
-        net.network()
-    }
+        u128::from(u32::MAX)
+    };
+    let mask = net.show(all & !net.hosts());
+    let size = BigInt::from(net.hosts()) + 1;
+    // Of a network with a size an address in it, not the network itself.
+    let inside = net.host_bits() > 0 && net.is_host();
+    Some(match query {
+        "address" | "ip" => when(net.v6 || net.is_host(), text(net.address())),
+        "net" => when(net.is_network(), sized(net.value)),
+        "host" => when(net.is_host(), sized(net.value)),
+        "host/prefix" | "gateway" | "gw" | "hostnet" | "router" | "address/prefix" => {
+            if net.is_host() { sized(net.value) } else { NO }
+        }
+        "ip/prefix" => when(inside, sized(net.value)),
+        "ip_netmask" => when(inside, text(format!("{} {mask}", net.address()))),
+        "network" | "network_id" => text(net.show(net.network())),
+        "network/prefix" | "subnet" => sized(net.network()),
+        "network_netmask" => text(format!("{} {mask}", net.show(net.network()))),
+        "network_wildcard" => {
+            let (network, wildcard) = (net.show(net.network()), net.show(net.hosts()));
+            text(format!("{network} {wildcard}"))
+        }
+        "cidr" => sized(net.value),
+        "netmask" => text(mask),
+        "hostmask" | "wildcard" => text(net.show(net.hosts())),
+        "prefix" => Value::Int(net.prefix.into()),
+        "broadcast" => when(net.host_bits() > 1, text(net.show(net.last()))),
+        "size" => Value::integer(size),
+        "size_usable" => match net.host_bits() {
+            0 => Value::Int(0),
+            1 => Value::Int(2),
+            _ => Value::integer(size - 2),
+        },
+        _ => return None,
+    })
 }
 
-fn last_usable(net: Net) -> u128 {
-    if net.host_bits() > 1 && !net.v6 {
-        net.last() - 1
-    } else if net.host_bits() > 1 {
-        net.last() - 1
-    } else {
-        net.last()
-    }
+/// Questions about the kind of the address and other forms of it; None when this isn't one.
+fn kinds(net: Net, value: &Value, query: &str) -> Outcome<Option<Value>> {
+    let text = |text: String| like(value, text);
+    let when = |holds: bool| if holds { value.clone() } else { Value::None };
+    Ok(Some(match query {
+        "" if matches!(value, Value::Str(_)) => value.clone(),
+        "" => text(net.address()),
+        "bool" => Value::Bool(true),
+        "first_usable" | "last_usable" | "next_usable" | "previous_usable" | "range_usable"
+        | "peer" => return neighbours(net, value, query).map(Some),
+        "type" if net.is_network() => text("network".to_owned()),
+        "type" => text("address".to_owned()),
+        "version" => Value::Int(if net.v6 { 6 } else { 4 }),
+        "ipv4" if !net.v6 => value.clone(),
+        "ipv4" => NO,
+        "ipv6" if net.v6 => value.clone(),
+        "ipv6" => text(format!("::ffff:{}/{}", net.address(), 96 + net.prefix)),
+        "int" if net.sized => text(format!("{}/{}", net.value, net.prefix)),
+        "int" => Value::integer(BigInt::from(net.value)),
+        "private" => when(!net.is_global()),
+        "public" => when(net.is_global() && !net.is_multicast()),
+        "loopback" | "lo" => when(net.is_loopback()),
+        "multicast" => when(net.is_multicast()),
+        "unicast" => when(!net.is_multicast()),
+        "link-local" => when(net.is_link_local()),
+        "wrap" if net.v6 && net.sized => text(format!("[{}]/{}", net.address(), net.prefix)),
+        "wrap" if net.v6 => text(format!("[{}]", net.address())),
+        "wrap" => value.clone(),
+        "6to4" if !net.v6 && !net.is_network() => {
+            let [a, b, c, d] = net.v4().octets();
+            text(format!("2002:{a:02x}{b:02x}:{c:02x}{d:02x}::1/48"))
+        }
+        "6to4" => NO,
+        "revdns" => text(reverse_name(net)),
+        _ => return Ok(None),
+    }))
 }
 
-/// An address of the network by number, from its end when negative.
-fn nth(net: Net, index: i64) -> Option<u128> {
+/// Addresses beside the one that is given, in its network.
+fn neighbours(net: Net, value: &Value, query: &str) -> Outcome {
+    if !net.sized {
+        return Err(TemplateError::new("Not a network address"));
+    }
+    let text = |at: u128| like(value, net.show(at));
+    if query == "peer" {
+        let other = match net.host_bits() {
+            1 => Some(net.value ^ 1),
+            2 => Some(net.value ^ 3).filter(|_| (1..=2).contains(&(net.value - net.network()))),
+            _ => None,
+        };
+        return other
+            .map(text)
+            .ok_or_else(|| TemplateError::new("Not a point-to-point network"));
+    }
+    let Some((first, last)) = net.usable() else {
+        return Ok(Value::None);
+    };
+    let usable = |at: Option<u128>| {
+        at.filter(|at| (first..=last).contains(at))
+            .map_or(Value::None, text)
+    };
+    Ok(match query {
+        "first_usable" => text(first),
+        "last_usable" => text(last),
+        "next_usable" => usable(net.value.checked_add(1)),
+        "previous_usable" => usable(net.value.checked_sub(1)),
+        _ => like(value, format!("{}-{}", net.show(first), net.show(last))),
+    })
+}
+
+/// An address of the network by number, from its end when negative; a single address is the only one.
+fn by_index(net: Net, value: &Value, index: i64) -> Value {
+    if net.host_bits() == 0 {
+        return value.clone();
+    }
     let offset = u128::from(index.unsigned_abs());
     let found = if index < 0 {
-        net.last().checked_sub(offset - 1)?
+        net.last().checked_sub(offset - 1)
     } else {
-        net.network().checked_add(offset)?
+        net.network().checked_add(offset)
     };
-    (net.network()..=net.last())
-        .contains(&found)
-        .then_some(found)
+    match found.filter(|at| (net.network()..=net.last()).contains(at)) {
+        Some(at) => like(value, format!("{}/{}", net.show(at), net.prefix)),
+        None => NO,
+    }
 }
 
 fn reverse_name(net: Net) -> String {
@@ -438,40 +470,46 @@ fn ipsubnet(_: &mut Interp, value: &Value, args: Args) -> Outcome {
         }
         Some(size) => text_of(&size)?,
     };
-    let Some(prefix) = size
-        .parse::<u32>()
-        .ok()
-        .filter(|prefix| (net.prefix..=net.bits()).contains(prefix))
-    else {
-        return Err(TemplateError::new(format!(
-            "ipsubnet: '{size}' isn't a prefix from {} to {}",
-            net.prefix,
-            net.bits()
-        )));
+    let invalid = || TemplateError::new(format!("Requested subnet size of {size} is invalid"));
+    let prefix: u32 = size.parse().map_err(|_| invalid())?;
+    let index = match index {
+        Some(index) => Some(int_of("index", &index)?),
+        None => None,
     };
+    if net.host_bits() == 0 {
+        // Around an address: each index is one size smaller.
+        let smaller = u32::try_from(index.unwrap_or(0)).map_err(|_| invalid())?;
+        let prefix = prefix.saturating_add(smaller);
+        if prefix > net.bits() {
+            return Ok(NO);
+        }
+        let around = Net { prefix, ..net };
+        let text = format!("{}/{prefix}", net.show(around.network()));
+        return Ok(like(value, text));
+    }
+    if !(net.prefix..=net.bits()).contains(&prefix) {
+        return match index {
+            None => Err(invalid()),
+            Some(_) => Ok(NO),
+        };
+    }
     let count = 1u128.checked_shl(prefix - net.prefix).unwrap_or(u128::MAX);
-    let Some(index) = index else {
-        return Ok(Value::integer(BigInt::from(count)));
-    };
-    let index = crate::content::template::eval::args::int_of("index", &index)?;
-    let number = if index < 0 {
-        count.checked_sub(u128::from(index.unsigned_abs()))
-    } else {
-        Some(u128::from(index.unsigned_abs())).filter(|number| *number < count)
+    let number = match index {
+        None => return Ok(like(value, count.to_string())),
+        Some(index) if index < 0 => count.checked_sub(u128::from(index.unsigned_abs())),
+        Some(index) => Some(u128::from(index.unsigned_abs())).filter(|number| *number < count),
     };
     let step = 1u128.checked_shl(net.bits() - prefix).unwrap_or(0);
     Ok(number.map_or(NO, |number| {
-        like(
-            value,
-            format!("{}/{prefix}", net.show(net.network() + number * step)),
-        )
+        let at = net.network() + number * step;
+        like(value, format!("{}/{prefix}", net.show(at)))
     }))
 }
 
 fn ipmath(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     let [amount] = args.bind("ipmath", ["amount"])?;
-    let amount = crate::content::template::eval::args::required("ipmath", "amount", amount)?;
-    let amount = crate::content::template::eval::args::int_of("amount", &amount)?;
+    let amount = required("ipmath", "amount", amount)?;
+    let amount = int_of("amount", &amount)?;
     let Some(net) = Net::of_value(value) else {
         return Err(TemplateError::new(format!(
             "ipmath: {} isn't an address",
@@ -486,4 +524,12 @@ fn ipmath(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     moved
         .map(|moved| like(value, net.show(moved)))
         .ok_or_else(|| TemplateError::new("ipmath: the address is out of range"))
+}
+
+/// True for an address, and for a network that is written by its first address; of one version.
+pub fn is_address(text: &str, v6: Option<bool>) -> bool {
+    Net::parse(text).is_some_and(|net| {
+        let exact = !net.sized || net.value == net.network();
+        exact && v6.is_none_or(|v6| v6 == net.v6)
+    })
 }

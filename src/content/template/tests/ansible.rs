@@ -4,7 +4,7 @@ use super::{Test, both, in_list, one, truths, version};
 use crate::content::template::TemplateError;
 use crate::content::template::eval::Outcome;
 use crate::content::template::eval::args::{Args, flag, required, text_of, truth};
-use crate::content::template::filters::{Flags, Pattern};
+use crate::content::template::filters::{Flags, Pattern, is_address};
 use crate::content::value::{Mistake, Value};
 use std::path::Path;
 
@@ -252,10 +252,5 @@ fn scheme(name: &str, value: &Value, args: Args, with_host: bool) -> Outcome<boo
 
 fn address(name: &str, value: &Value, args: Args, v6: Option<bool>) -> Outcome<bool> {
     args.none(name)?;
-    let parsed = text_of(value)?;
-    let plain = parsed
-        .split_once('/')
-        .map_or(parsed.as_str(), |(address, _)| address);
-    let found: Option<std::net::IpAddr> = plain.parse().ok();
-    Ok(found.is_some_and(|found| v6.is_none_or(|v6| v6 == found.is_ipv6())))
+    Ok(is_address(&text_of(value)?, v6))
 }
