@@ -13,10 +13,22 @@ etcd() {
   fetch_etcd_once "$version"
   make_pki "$members"
   echo "$members" >"$STATE/etcd"
+  echo "$version" >"$STATE/etcd-version"
+  for host in $members; do booted "$host"; done
   for host in $members; do install_member "$host" "$version" "$members"; done
   for host in $(hosts); do install_kubernetes_certificates "$host" "$members"; done
   start_members "$members"
   echo "etcd $("$STORE/etcd/$version/etcd" --version | sed -n 's/^etcd Version: //p') on $members, ready after $((SECONDS - began)) s"
+}
+
+# SSH answers before a host has booted to its end, and systemctl isn't served reliably until then.
+booted() {
+  local i
+  for i in $(seq 300); do
+    case $(inside "$1" systemctl is-system-running 2>/dev/null) in running | degraded) return 0 ;; esac
+    sleep 0.1
+  done
+  die "$1 doesn't finish booting; see: lab sh $1 systemctl list-jobs"
 }
 
 # inside HOST COMMAND...: as root in the host, without the network.
@@ -31,7 +43,7 @@ start_members() {
   for host in $1; do
     inside "$host" sh -c 'systemctl daemon-reload && systemctl enable -q etcd && systemctl restart etcd' & pids="$pids $!"
   done
-  for pid in $pids; do wait "$pid" || die "etcd doesn't start; see: lab sh $host journalctl -u etcd"; done
+  for pid in $pids; do wait "$pid" || die "etcd doesn't start on one of $1; see: lab sh HOST journalctl -u etcd"; done
 }
 
 etcdctl() {
@@ -40,6 +52,9 @@ etcdctl() {
   shift
   need_known "$host"
   running "$host" || die "$host is off"
+  # A replaced machine has none: kopsrun needs none, and brings none.
+  [ -x "$(host_dir "$host")/root/usr/local/bin/etcdctl" ] ||
+    install -m 755 "$STORE/etcd/$(cat "$STATE/etcd-version")/etcdctl" "$(host_dir "$host")/root/usr/local/bin/"
   inside "$host" env ETCDCTL_API=3 /usr/local/bin/etcdctl --endpoints=https://127.0.0.1:2379 --cacert=$SSL/ca.pem \
     --cert="$SSL/admin-$host.pem" --key="$SSL/admin-$host-key.pem" "$@"
 }

@@ -26,7 +26,7 @@ pub struct Archive {
 impl Module for Archive {
     const SPEC: Spec = Spec::new(
         "_archive",
-        "Streams files, directories and links as a tar, with modes and owners. Returns `files`, `missing` (paths that aren't there), `skipped` (sockets and the like) and `size`.",
+        "Streams files, directories and links as a tar, with modes and owners. Returns `files`, `missing` (paths that aren't there), `left_out` (sockets and the like) and `size`.",
         &[
             Arg::new("paths", Kind::List, "What to read, with all below it.")
                 .of(Kind::Path)
@@ -225,7 +225,7 @@ impl Pack<'_> {
         Ok(Outcome::ok()
             .with("files", self.files)
             .with("missing", missing)
-            .with("skipped", self.skipped)
+            .with("left_out", self.skipped)
             .with("size", sender.size))
     }
 }
