@@ -8,6 +8,8 @@
 //! A container that is passed on whole keeps the trust of each of its texts.
 
 mod check;
+#[cfg(test)]
+mod engine_tests;
 mod error;
 pub mod eval;
 pub mod filters;

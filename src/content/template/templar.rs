@@ -159,7 +159,7 @@ impl Templar {
         self.public(|trail| {
             let template = syntax::expression("none")?;
             let mut interp = Interp::new(self, trail, &template, true);
-            let found = super::lookups::run(&mut interp, name, super::eval::Args::of(terms))?;
+            let found = super::lookups::run(&mut interp, name, &mut super::eval::Args::of(terms))?;
             let found = found.into_iter().map(|item| match item {
                 Value::Tuple(items) => Value::list(items.to_vec()),
                 other => other,

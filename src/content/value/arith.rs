@@ -115,7 +115,7 @@ pub fn mul(one: &Value, other: &Value) -> Result<Value, Mistake> {
 fn repeat(sequence: &Value, count: usize) -> Result<Value, Mistake> {
     let size = match sequence {
         Value::Str(text) => text.text.len(),
-        other => other.len().unwrap_or(0),
+        other => other.length().unwrap_or(0),
     };
     if size.saturating_mul(count) > MAX_REPEAT {
         return Err(Mistake::new(format!(

@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 
 impl Value {
     /// Python's `len()`; None where there is none.
-    pub fn len(&self) -> Option<usize> {
+    pub fn length(&self) -> Option<usize> {
         match self {
             Self::Str(text) if text.text.is_ascii() => Some(text.text.len()),
             Self::Str(text) => Some(text.text.chars().count()),
@@ -68,7 +68,7 @@ impl Value {
             }
             Self::Tuple(items) => items.get(index_of(key.as_int()?, items.len())?).cloned(),
             Self::Str(text) => {
-                let at = index_of(key.as_int()?, self.len()?)?;
+                let at = index_of(key.as_int()?, self.length()?)?;
                 let c = text.text.chars().nth(at)?;
                 Some(Self::Str(Text::new(c.to_string(), text.trusted)))
             }

@@ -1,7 +1,7 @@
 //! Against PyYAML's own answers (tests/vectors), and what a person is told about wrong YAML.
 
 use super::*;
-use crate::content::value::{Key, Text, Value};
+use crate::content::value::{Key, Value};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 use std::collections::HashMap;

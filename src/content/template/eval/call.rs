@@ -52,7 +52,7 @@ impl Interp<'_> {
         if let Some(block) = downcast::<BlockCall>(function) {
             let frame = Arc::clone(&self.frame);
             let printed =
-                self.capture(|interp| interp.print_block(&block.name, block.level, frame))?;
+                self.capture(|interp| interp.print_block(&block.name, block.level, &frame))?;
             return Ok(printed);
         }
         if let Some(joiner) = downcast::<Joiner>(function) {
@@ -94,7 +94,7 @@ impl Interp<'_> {
         let (frame, depth) = (Arc::clone(&state.frame), state.depth + 1);
         let printed = stack::deeper(|| {
             self.capture(|interp| {
-                interp.inside(frame, |interp| interp.for_loop(&definition, items, depth))
+                interp.inside(frame, |interp| interp.for_loop(&definition, &items, depth))
             })
         })?;
         Ok(printed)

@@ -401,7 +401,7 @@ fn equal(left: &Value, right: &Value) -> Result<bool, Mistake> {
 fn contains(container: &Value, item: &Value) -> Result<bool, Mistake> {
     if let Value::Undefined(missing) = item
         && !missing.lenient
-        && container.len() != Some(0)
+        && container.length() != Some(0)
     {
         return Err(Mistake::undefined(missing));
     }

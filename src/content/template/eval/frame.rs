@@ -24,10 +24,6 @@ impl Frame {
         })
     }
 
-    pub fn parent(&self) -> Option<Arc<Self>> {
-        self.parent.clone()
-    }
-
     pub fn get(&self, name: &str) -> Option<Value> {
         let mut frame = Some(self);
         while let Some(here) = frame {

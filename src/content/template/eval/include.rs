@@ -2,7 +2,6 @@
 
 use super::frame::Frame;
 use super::objects::{BlockCall, Module};
-use super::output::Output;
 use super::{Flow, Interp, Outcome, Stmt};
 use crate::content::template::TemplateError;
 use crate::content::template::syntax::ast::{Block, Body, Expr, Name, Template};
@@ -50,22 +49,14 @@ impl Interp<'_> {
                 let frame = if block.scoped {
                     Arc::clone(&self.frame)
                 } else {
-                    self.outermost()
+                    // Blocks don't see the names of loops around them.
+                    Arc::clone(&self.base)
                 };
-                self.print_block(&block.name, 0, frame)?;
+                self.print_block(&block.name, 0, &frame)?;
             }
             _ => {}
         }
         Ok(Flow::Next)
-    }
-
-    /// Blocks don't see the names of loops around them.
-    fn outermost(&self) -> Arc<Frame> {
-        let mut frame = Arc::clone(&self.frame);
-        while let Some(parent) = frame.parent() {
-            frame = parent;
-        }
-        frame
     }
 
     fn add_block(&mut self, block: &Arc<Block>) {
@@ -138,7 +129,9 @@ impl Interp<'_> {
     ) -> Outcome<()> {
         let outer = std::mem::replace(&mut self.template, Arc::clone(&template));
         self.including.push(path);
+        let base = std::mem::replace(&mut self.base, Arc::clone(&frame));
         let result = self.inside(frame, |interp| interp.body(&template.body));
+        self.base = base;
         self.template = outer;
         let path = self.including.pop().unwrap_or_default();
         result.map(|_| ()).map_err(|error| in_file(error, &path))
@@ -168,7 +161,7 @@ impl Interp<'_> {
         } else {
             Frame::root()
         };
-        let outer = std::mem::replace(&mut self.out, Output::default());
+        let outer = std::mem::take(&mut self.out);
         let blocks = std::mem::take(&mut self.blocks);
         let result = self.run_other(found, Arc::clone(&frame));
         self.blocks = blocks;

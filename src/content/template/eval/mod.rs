@@ -52,6 +52,8 @@ pub struct Interp<'a> {
     convert: bool,
     template: Arc<Template>,
     frame: Arc<Frame>,
+    /// The frame in which the template itself began.
+    base: Arc<Frame>,
     out: Output,
     /// A variable was used that holds text from elsewhere.
     tainted: bool,
@@ -72,12 +74,14 @@ impl<'a> Interp<'a> {
         template: &Arc<Template>,
         convert: bool,
     ) -> Self {
+        let base = Frame::root();
         Self {
             templar,
             trail,
             convert,
             template: Arc::clone(template),
-            frame: Frame::root(),
+            frame: Arc::clone(&base),
+            base,
             out: Output::default(),
             tainted: false,
             copies: HashMap::new(),
@@ -195,7 +199,7 @@ impl<'a> Interp<'a> {
             } => return self.branch(branches, otherwise),
             Stmt::For(definition) => {
                 let items = self.eval(&definition.iter)?;
-                self.for_loop(definition, items, 0)?;
+                self.for_loop(definition, &items, 0)?;
             }
             Stmt::Set(target, value) => {
                 let value = self.eval(value)?;
@@ -267,7 +271,7 @@ impl<'a> Interp<'a> {
     }
 
     /// One run of a `for`; `depth` counts from 0 for recursive ones.
-    pub fn for_loop(&mut self, definition: &Arc<For>, items: Value, depth: i64) -> Outcome<()> {
+    pub fn for_loop(&mut self, definition: &Arc<For>, items: &Value, depth: i64) -> Outcome<()> {
         let span = definition.iter.span;
         let mut items = items.iterate().map_err(|mistake| at(mistake, span))?;
         let outer = Arc::clone(&self.frame);
@@ -431,7 +435,7 @@ impl<'a> Interp<'a> {
     }
 
     /// The block that a template or one that extends it defines, printed in a frame.
-    fn print_block(&mut self, name: &Name, level: usize, frame: Arc<Frame>) -> Outcome<()> {
+    fn print_block(&mut self, name: &Name, level: usize, frame: &Arc<Frame>) -> Outcome<()> {
         let Some(block) = self
             .blocks
             .get(name)
@@ -449,7 +453,7 @@ impl<'a> Interp<'a> {
             name: Arc::clone(name),
             level: level + 1,
         });
-        let inner = Frame::below(&frame);
+        let inner = Frame::below(frame);
         self.inside(inner, |interp| {
             interp.frame.set(&"super".into(), call);
             interp.body(&block.body).map(|_| ())

@@ -336,7 +336,7 @@ pub fn subelement_pairs(value: &Value, path: &Value, skip_missing: bool) -> Outc
                     )));
                 }
             };
-            if skip_missing && found.len() == Some(0) {
+            if skip_missing && found.length() == Some(0) {
                 break;
             }
         }

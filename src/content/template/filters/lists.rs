@@ -91,7 +91,7 @@ fn int(count: usize) -> Value {
 
 fn length(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     args.none("length")?;
-    value.len().map(int).ok_or_else(|| {
+    value.length().map(int).ok_or_else(|| {
         TemplateError::new(format!(
             "object of type '{}' has no len()",
             value.type_name()
@@ -265,9 +265,9 @@ fn symmetric_difference(_: &mut Interp, value: &Value, args: Args) -> Outcome {
 }
 
 /// All lists of a filter that goes through several side by side.
-fn several(value: &Value, args: &Args) -> Outcome<Vec<Vec<Value>>> {
+fn several(value: &Value, args: Args) -> Outcome<Vec<Vec<Value>>> {
     let mut lists = vec![value.iterate()?];
-    for other in &args.positional {
+    for other in args.positional {
         lists.push(other.iterate()?);
     }
     Ok(lists)
@@ -275,7 +275,7 @@ fn several(value: &Value, args: &Args) -> Outcome<Vec<Vec<Value>>> {
 
 fn zip(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     args.no_more_names("zip", &[])?;
-    let lists = several(value, &args)?;
+    let lists = several(value, args)?;
     let len = lists.iter().map(Vec::len).min().unwrap_or(0);
     let row = |at: usize| Value::tuple(lists.iter().map(|list| list[at].clone()).collect());
     Ok(Value::list((0..len).map(row).collect()))
@@ -284,7 +284,7 @@ fn zip(_: &mut Interp, value: &Value, args: Args) -> Outcome {
 fn zip_longest(_: &mut Interp, value: &Value, mut args: Args) -> Outcome {
     let fill = args.take("fillvalue").unwrap_or(Value::None);
     args.no_more_names("zip_longest", &["fillvalue"])?;
-    let lists = several(value, &args)?;
+    let lists = several(value, args)?;
     let len = lists.iter().map(Vec::len).max().unwrap_or(0);
     let row = |at: usize| {
         let item = |list: &Vec<Value>| list.get(at).unwrap_or(&fill).clone();
@@ -296,7 +296,7 @@ fn zip_longest(_: &mut Interp, value: &Value, mut args: Args) -> Outcome {
 fn product(_: &mut Interp, value: &Value, mut args: Args) -> Outcome {
     let repeat = count_of("repeat", args.take("repeat"), 1)?;
     args.no_more_names("product", &["repeat"])?;
-    let lists = several(value, &args)?;
+    let lists = several(value, args)?;
     let total = lists.len() * repeat;
     let mut rows: Vec<Vec<Value>> = vec![Vec::new()];
     for list in lists.iter().cycle().take(total) {

@@ -431,30 +431,28 @@ fn reverse_name(net: Net) -> String {
 }
 
 /// Addresses of version 6 in brackets; everything else as it is.
-fn ipwrap(interp: &mut Interp, value: &Value, args: Args) -> Outcome {
-    let [query] = args.bind("ipwrap", ["query"])?;
+fn ipwrap(_: &mut Interp, value: &Value, args: Args) -> Outcome {
+    args.bind("ipwrap", ["query"])?;
+    wrapped(value)
+}
+
+fn wrapped(value: &Value) -> Outcome {
     if matches!(value, Value::List(_) | Value::Tuple(_)) {
-        let mut out = Vec::new();
-        for item in value.iterate()? {
-            out.push(ipwrap(
-                interp,
-                &item,
-                Args::of(query.clone().into_iter().collect()),
-            )?);
-        }
-        return Ok(Value::list(out));
+        let items = value.iterate()?;
+        let items: Result<_, _> = items.iter().map(wrapped).collect();
+        return Ok(Value::list(items?));
     }
-    let Some(net) = Net::of_value(value) else {
+    let Some(net) = Net::of_value(value).filter(|net| net.v6) else {
         return Ok(value.clone());
     };
-    if !net.v6 {
-        return Ok(value.clone());
-    }
-    let text = text_of(value)?;
-    Ok(match text.split_once('/') {
-        Some((address, prefix)) => like(value, format!("[{address}]/{prefix}")),
-        None => like(value, format!("[{text}]")),
-    })
+    Ok(like(
+        value,
+        if net.sized {
+            format!("[{}]/{}", net.address(), net.prefix)
+        } else {
+            format!("[{}]", text_of(value)?)
+        },
+    ))
 }
 
 /// A smaller network in a larger one, by its number.

@@ -198,7 +198,7 @@ fn unique(interp: &mut Interp, value: &Value, args: Args) -> Outcome {
     let [case, attribute] = args.bind("unique", ["case_sensitive", "attribute"])?;
     let case = flag(case.as_ref(), false)?;
     let items = value.iterate()?;
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = indexmap::IndexSet::new();
     let mut kept: Vec<Value> = Vec::new();
     for item in &items {
         let key = folded(attribute_of(interp, item, attribute.as_ref())?, case);

@@ -378,7 +378,7 @@ fn comment(_: &mut Interp, value: &Value, mut args: Args) -> Outcome {
     let decoration = text("decoration", decoration)?;
     let newline = text("newline", "\n")?;
     let beginning = text("beginning", beginning)?;
-    let prefix = text("prefix", decoration.trim_end())?;
+    let mut prefix = text("prefix", decoration.trim_end())?;
     let postfix = text("postfix", decoration.trim_end())?;
     let end = text("end", end)?;
     let mut count = |name: &str| -> Outcome<usize> {
@@ -392,12 +392,10 @@ fn comment(_: &mut Interp, value: &Value, mut args: Args) -> Outcome {
         out += &format!("{beginning}{newline}");
     }
     if !prefix.is_empty() {
-        let line = if prefix == newline {
-            newline.clone()
-        } else {
-            format!("{prefix}{newline}")
-        };
-        out += &line.repeat(prefix_count);
+        if prefix != newline {
+            prefix.push_str(&newline);
+        }
+        out += &prefix.repeat(prefix_count);
     }
     let body = text_of(value)?.replace(&newline, &format!("{newline}{decoration}"));
     out += &format!("{decoration}{body}").replace(

@@ -19,19 +19,19 @@ fn flat(items: &[Value]) -> Outcome<Vec<Value>> {
     Ok(found)
 }
 
-pub(super) fn items(_: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
+pub(super) fn items(_: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
     args.no_more_names("items", &[])?;
-    flat(&terms(&args))
+    flat(&terms(args))
 }
 
-pub(super) fn list(_: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
+pub(super) fn list(_: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
     args.no_more_names("list", &[])?;
-    Ok(args.positional)
+    Ok(std::mem::take(&mut args.positional))
 }
 
-pub(super) fn flattened(_: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
+pub(super) fn flattened(_: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
     args.no_more_names("flattened", &[])?;
-    let mut found = args.positional;
+    let mut found = std::mem::take(&mut args.positional);
     while found
         .iter()
         .any(|item| matches!(item, Value::List(_) | Value::Tuple(_)))
@@ -41,7 +41,7 @@ pub(super) fn flattened(_: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
     Ok(found)
 }
 
-pub(super) fn dict(_: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
+pub(super) fn dict(_: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
     args.no_more_names("dict", &[])?;
     let mut found = Vec::new();
     for term in flat(&args.positional)? {
@@ -55,7 +55,7 @@ pub(super) fn dict(_: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
     Ok(found)
 }
 
-pub(super) fn indexed_items(_: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
+pub(super) fn indexed_items(_: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
     args.no_more_names("indexed_items", &[])?;
     let items = flat(&args.positional)?.into_iter();
     Ok((0..)
@@ -65,7 +65,7 @@ pub(super) fn indexed_items(_: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
 }
 
 /// Every combination of an item of each list, the last one fastest.
-pub(super) fn nested(_: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
+pub(super) fn nested(_: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
     args.no_more_names("nested", &[])?;
     if args.positional.is_empty() {
         return Err(TemplateError::new(
@@ -93,7 +93,7 @@ pub(super) fn nested(_: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
 }
 
 /// The first items of all lists, the second ones, and so on; None where a list is shorter.
-pub(super) fn together(_: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
+pub(super) fn together(_: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
     args.no_more_names("together", &[])?;
     let mut lists = Vec::new();
     for term in &args.positional {
@@ -115,7 +115,7 @@ pub(super) fn together(_: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
     (0..len).map(row).collect()
 }
 
-pub(super) fn subelements(_: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
+pub(super) fn subelements(_: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
     args.no_more_names("subelements", &[])?;
     let (Some(elements), Some(path)) = (args.positional.first(), args.positional.get(1)) else {
         return Err(TemplateError::new(
@@ -156,7 +156,7 @@ fn take_out(element: &Value, path: &str) {
     }
 }
 
-pub(super) fn random_choice(interp: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
+pub(super) fn random_choice(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
     let items = Value::list(flat(&args.positional)?);
     filters::apply(interp, "random", items, Args::default()).map(|chosen| vec![chosen])
 }

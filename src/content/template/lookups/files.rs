@@ -11,12 +11,12 @@ use indexmap::IndexMap;
 use std::path::PathBuf;
 
 /// The text of files, without white space at the end.
-pub(super) fn file(interp: &mut Interp, mut args: Args) -> Outcome<Vec<Value>> {
+pub(super) fn file(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
     let rstrip = args.take_flag("rstrip", true);
     let lstrip = args.take_flag("lstrip", false);
     args.no_more_names("file", &["rstrip", "lstrip"])?;
     let mut found = Vec::new();
-    for name in words(&args)? {
+    for name in words(args)? {
         let path = locate(interp, "files", &name)?;
         let bytes = std::fs::read(&path).map_err(|error| {
             TemplateError::new(format!("{} can't be read: {error}", path.display()))
@@ -46,7 +46,7 @@ fn locate(interp: &Interp, kind: &str, name: &str) -> Outcome<PathBuf> {
 }
 
 /// Other templates, rendered with the same variables.
-pub(super) fn template(interp: &mut Interp, mut args: Args) -> Outcome<Vec<Value>> {
+pub(super) fn template(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
     let convert = args.take_flag("convert_data", true);
     let vars = args
         .take("template_vars")
@@ -59,7 +59,7 @@ pub(super) fn template(interp: &mut Interp, mut args: Args) -> Outcome<Vec<Value
         .map(|(name, value)| (name.0.to_text(), value))
         .collect();
     let mut found = Vec::new();
-    for name in words(&args)? {
+    for name in words(args)? {
         let path = locate(interp, "templates", &name)?;
         let text = std::fs::read_to_string(&path).map_err(|error| {
             TemplateError::new(format!("{} can't be read: {error}", path.display()))
@@ -84,11 +84,11 @@ pub(super) fn template(interp: &mut Interp, mut args: Args) -> Outcome<Vec<Value
 }
 
 /// Files that fit a pattern, in the first directory of the search path that has any.
-pub(super) fn fileglob(interp: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
+pub(super) fn fileglob(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
     args.no_more_names("fileglob", &[])?;
     let settings = interp.templar.settings();
     let mut found = Vec::new();
-    for pattern in words(&args)? {
+    for pattern in words(args)? {
         let path = settings.expand_home(&pattern);
         let dirs: Vec<PathBuf> = if path.is_absolute() {
             vec![PathBuf::new()]
@@ -109,7 +109,7 @@ pub(super) fn fileglob(interp: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
 }
 
 /// The first of several files that exists: names, or `{files: […], paths: […], skip: true}`.
-pub(super) fn first_found(interp: &mut Interp, mut args: Args) -> Outcome<Vec<Value>> {
+pub(super) fn first_found(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
     let mut skip = args.take_flag("skip", false);
     let files = args.take("files");
     let paths = args.take("paths");
@@ -188,11 +188,11 @@ fn candidates(files: Option<&Value>, paths: Option<&Value>) -> Outcome<Vec<Strin
 }
 
 /// What a command on the controller prints, without white space at the end.
-pub(super) fn pipe(interp: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
+pub(super) fn pipe(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
     args.no_more_names("pipe", &[])?;
     interp.trail.changing = true;
     let mut found = Vec::new();
-    for command in words(&args)? {
+    for command in words(args)? {
         let text = output(interp, &command)?;
         found.push(Value::untrusted(text.trim_end()));
     }
@@ -200,11 +200,11 @@ pub(super) fn pipe(interp: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
 }
 
 /// The same, by lines.
-pub(super) fn lines(interp: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
+pub(super) fn lines(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
     args.no_more_names("lines", &[])?;
     interp.trail.changing = true;
     let mut found = Vec::new();
-    for command in words(&args)? {
+    for command in words(args)? {
         let text = output(interp, &command)?;
         found.extend(text.lines().map(Value::untrusted));
     }

@@ -13,7 +13,7 @@ use super::filters::short;
 use crate::content::nearest::nearest;
 use crate::content::value::{Mistake, Value};
 
-type Run = fn(&mut Interp, Args) -> Outcome<Vec<Value>>;
+type Run = fn(&mut Interp, &mut Args) -> Outcome<Vec<Value>>;
 
 const LOOKUPS: &[(&str, Run)] = &[
     ("dict", collections::dict),
@@ -74,7 +74,7 @@ pub fn problem(name: &str) -> Option<TemplateError> {
 }
 
 /// Runs a lookup by name on its terms.
-pub fn run(interp: &mut Interp, name: &str, args: Args) -> Outcome<Vec<Value>> {
+pub fn run(interp: &mut Interp, name: &str, args: &mut Args) -> Outcome<Vec<Value>> {
     let own = short(name);
     match LOOKUPS.iter().find(|(known, _)| *known == own) {
         Some((_, run)) => run(interp, args),
@@ -98,7 +98,7 @@ pub fn call(interp: &mut Interp, mut args: Args, mut want_list: bool) -> Outcome
             return Err(Mistake::undefined(missing).into());
         }
     }
-    let found = match run(interp, &name, args) {
+    let found = match run(interp, &name, &mut args) {
         Ok(found) => found,
         Err(error) if error.is_undefined() || problem(&name).is_some() => return Err(error),
         Err(_) if matches!(errors.as_deref(), Some("ignore" | "warn")) => {

@@ -203,10 +203,10 @@ fn kept(wanted: &Wanted, path: &Path) -> Outcome<String> {
     Ok(text.trim_end_matches('\n').to_owned())
 }
 
-pub(super) fn password(interp: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
+pub(super) fn password(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
     let mut found = Vec::new();
-    for term in words(&args)? {
-        let wanted = wanted(&term, &args)?;
+    for term in words(args)? {
+        let wanted = wanted(&term, args)?;
         if wanted.path == Path::new("/dev/null") {
             interp.trail.changing = true;
             found.push(Value::untrusted(make(&wanted)?));

@@ -132,9 +132,9 @@ impl Sequence {
     }
 }
 
-pub(super) fn sequence(_: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
+pub(super) fn sequence(_: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
     let mut found = Vec::new();
-    for term in words(&args)? {
+    for term in words(args)? {
         let mut sequence = Sequence::new();
         for (name, value) in &args.named {
             sequence.set(name, &text_of(value)?)?;

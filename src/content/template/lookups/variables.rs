@@ -8,11 +8,11 @@ use crate::content::template::filters::{Flags, Pattern};
 use crate::content::value::{Mistake, Value};
 
 /// Variables of the environment that the command was started in.
-pub(super) fn env(interp: &mut Interp, mut args: Args) -> Outcome<Vec<Value>> {
+pub(super) fn env(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
     let default = args.take("default");
     args.no_more_names("env", &["default"])?;
     let mut found = Vec::new();
-    for name in words(&args)? {
+    for name in words(args)? {
         let name = name.split_whitespace().next().unwrap_or("").to_owned();
         let value = interp.templar.settings().environment.get(&name);
         found.push(match (value, &default) {
@@ -27,11 +27,11 @@ pub(super) fn env(interp: &mut Interp, mut args: Args) -> Outcome<Vec<Value>> {
     Ok(found)
 }
 
-pub(super) fn vars(interp: &mut Interp, mut args: Args) -> Outcome<Vec<Value>> {
+pub(super) fn vars(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
     let default = args.take("default");
     args.no_more_names("vars", &["default"])?;
     let mut found = Vec::new();
-    for name in words(&args)? {
+    for name in words(args)? {
         match interp.lookup_variable(&name)? {
             Some(Value::Undefined(missing)) => match &default {
                 Some(default) => found.push(default.clone()),
@@ -53,13 +53,13 @@ pub(super) fn vars(interp: &mut Interp, mut args: Args) -> Outcome<Vec<Value>> {
 }
 
 /// Names of variables that fit a regular expression.
-pub(super) fn varnames(interp: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
+pub(super) fn varnames(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
     args.no_more_names("varnames", &[])?;
     let mut names = interp.templar.names();
     names.sort_unstable();
     names.dedup();
     let mut found = Vec::new();
-    for pattern in words(&args)? {
+    for pattern in words(args)? {
         let pattern = Pattern::new(&pattern, Flags::default())?;
         for name in &names {
             if pattern.is_found(name)? {
@@ -71,7 +71,7 @@ pub(super) fn varnames(interp: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
 }
 
 /// Hosts of the inventory that fit a pattern of hosts and groups; with `:`, `&` and `!`.
-pub(super) fn inventory_hostnames(interp: &mut Interp, args: Args) -> Outcome<Vec<Value>> {
+pub(super) fn inventory_hostnames(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
     args.no_more_names("inventory_hostnames", &[])?;
     let groups = interp.lookup_variable("groups")?;
     let groups = groups
@@ -98,7 +98,7 @@ pub(super) fn inventory_hostnames(interp: &mut Interp, args: Args) -> Outcome<Ve
         Ok(found)
     };
     let mut chosen: Vec<Value> = Vec::new();
-    let patterns = words(&args)?.join(",");
+    let patterns = words(args)?.join(",");
     let parts: Vec<&str> = patterns
         .split([',', ':'])
         .map(str::trim)

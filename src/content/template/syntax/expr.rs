@@ -143,31 +143,16 @@ impl Parser {
         let span = self.span();
         let mut items = Vec::new();
         let mut is_tuple = false;
-        loop {
-            if !items.is_empty() && !is_tuple {
-                break;
-            }
-            if self.at_end_of_tuple() || end.is_some_and(|word| self.is_name(word)) {
-                break;
-            }
+        while !self.at_end_of_tuple() && !end.is_some_and(|word| self.is_name(word)) {
             items.push(if conditional {
                 self.expression()?
             } else {
                 self.or()?
             });
-            while self.is_op(",") {
-                self.next();
-                is_tuple = true;
-                if self.at_end_of_tuple() || end.is_some_and(|word| self.is_name(word)) {
-                    break;
-                }
-                items.push(if conditional {
-                    self.expression()?
-                } else {
-                    self.or()?
-                });
+            if !self.skip_op(",") {
+                break;
             }
-            break;
+            is_tuple = true;
         }
         match items.pop() {
             None => Err(self.unexpected("an expression")),

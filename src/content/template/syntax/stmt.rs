@@ -104,7 +104,7 @@ impl Parser {
             }
             "include" => self.include()?,
             "import" => self.import()?,
-            "from" => self.from_import()?,
+            "from" => self.imported_names()?,
             "extends" => {
                 self.next();
                 self.changes_values = true;
@@ -397,7 +397,7 @@ impl Parser {
         })
     }
 
-    fn from_import(&mut self) -> Result<Stmt, TemplateError> {
+    fn imported_names(&mut self) -> Result<Stmt, TemplateError> {
         self.next();
         self.changes_values = true;
         let name = self.expression()?;

@@ -105,7 +105,7 @@ const JINJA: &[Test] = &[
         args.none("mapping").map(|()| value.is_mapping())
     }),
     ("sequence", |_, value, args| {
-        args.none("sequence").map(|()| value.len().is_some())
+        args.none("sequence").map(|()| value.length().is_some())
     }),
     ("string", |_, value, args| {
         args.none("string").map(|()| matches!(value, Value::Str(_)))
