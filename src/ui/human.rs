@@ -29,6 +29,8 @@ pub struct Human<W> {
     style: Style,
     /// The module of the task under way: `debug` is drawn in full.
     module: Option<String>,
+    /// The run is a task by itself (`kopsrun exec`): what it printed is what was asked for.
+    ad_hoc: bool,
     steps: usize,
     step: usize,
     /// A progress line stands and must be cleared before the next line.
@@ -42,6 +44,7 @@ impl<W: Write> Human<W> {
             paint: Paint { on: style.color },
             style,
             module: None,
+            ad_hoc: false,
             steps: 0,
             step: 0,
             progress: false,
@@ -58,9 +61,12 @@ impl<W: Write> Human<W> {
         }
         self.clear_progress()?;
         match &record.event {
-            Event::RunStarted { id, command, .. } => self.run_started(id, command)?,
+            Event::RunStarted { id, command, .. } => {
+                self.ad_hoc = command == "exec";
+                self.run_started(id, command)?;
+            }
             Event::RunResumed { user, host, .. } => {
-                self.line(Tone::Dim, &format!("resumed by {user} on {host}"))?
+                self.line(Tone::Dim, &format!("resumed by {user} on {host}"))?;
             }
             Event::PlayStarted { name, .. } => self.banner(&format!("PLAY [{name}]"))?,
             Event::TaskStarted {
@@ -103,7 +109,7 @@ impl<W: Write> Human<W> {
                 self.hints(hints)?;
             }
             Event::UndoStarted { title, .. } => {
-                self.line(Tone::Warning, &format!("undoing: {title}"))?
+                self.line(Tone::Warning, &format!("undoing: {title}"))?;
             }
             Event::UndoFinished { message, .. } => {
                 self.line(
@@ -236,6 +242,8 @@ impl<W: Write> Human<W> {
                 self.line(Tone::Plain, &format!("  task at {place}"))?;
             }
             self.hints(hints)?;
+        } else if self.ad_hoc {
+            self.output_of(result)?;
         }
         if *status == Status::Ignored {
             self.line(Tone::Skipped, "...ignoring")?;
