@@ -23,6 +23,8 @@ pub(super) struct Process {
     pub writer: ChildStdin,
     pub exit: Exit,
     pub child: Keep,
+    /// Ends when standard error was read to its end.
+    said: tokio::task::JoinHandle<()>,
 }
 
 /// What must live as long as the child's streams are used.
@@ -54,7 +56,7 @@ fn spawn(mut command: Command, ask: Option<AskPass>) -> io::Result<Process> {
     let mut errors = child.stderr.take().ok_or_else(missing)?;
     let exit = Exit::default();
     let kept = exit.clone();
-    tokio::spawn(async move {
+    let said = tokio::spawn(async move {
         let mut buffer = [0; 4096];
         while let Ok(count @ 1..) = errors.read(&mut buffer).await {
             kept.add_stderr(&buffer[..count]);
@@ -65,6 +67,7 @@ fn spawn(mut command: Command, ask: Option<AskPass>) -> io::Result<Process> {
         writer,
         exit,
         child: Keep { child, _ask: ask },
+        said,
     })
 }
 
@@ -126,6 +129,9 @@ pub(super) async fn exec(mut process: Process, stdin: Option<&[u8]>) -> io::Resu
     let ((), received) = tokio::join!(send, receive);
     received?;
     let status = process.child.child.wait().await?;
+    // The end of standard error may still be on its way; a process left behind may hold it open for ever.
+    let until = std::time::Duration::from_secs(1);
+    drop(tokio::time::timeout(until, process.said).await);
     let rc = status
         .code()
         .unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
