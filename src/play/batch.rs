@@ -11,7 +11,7 @@ use crate::content::inventory::HostName;
 use crate::content::place::Fault;
 use crate::content::playbook::{Block, Item, Keyword, Layers, Play, Role, Task};
 use crate::content::value::Value;
-use crate::journal::Event;
+use crate::journal::{Event, Level};
 use futures::future::BoxFuture;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -318,7 +318,7 @@ impl Batch {
     /// The name that is shown; templates that can't be rendered are shown as they are.
     fn title(&self, task: &Task, templar: &crate::content::template::Templar) -> Arc<str> {
         let Some(name) = &task.name else {
-            return Arc::clone(&task.module);
+            return super::list::unnamed(task);
         };
         let value = render(templar, name).unwrap_or_else(|_| name.value.clone());
         Arc::from(super::keep::as_text(&value))
@@ -560,6 +560,14 @@ impl Batch {
         let share = self.run.recap.failed_count() as f64 * 100.0 / self.hosts.len().max(1) as f64;
         if share > limit {
             self.fail_all(hosts);
+            // Ansible tells it when the limit is passed, and again when it gives up.
+            for _ in 0..2 {
+                self.run.sink.emit(Event::Note {
+                    level: Level::Info,
+                    text: "no more hosts left".to_owned(),
+                    host: None,
+                });
+            }
             return Err(Stop::TooManyFailed);
         }
         Ok(())

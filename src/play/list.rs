@@ -121,7 +121,7 @@ fn play_listing(
             name: task
                 .name
                 .as_ref()
-                .map_or_else(|| task.module.to_string(), text),
+                .map_or_else(|| unnamed(task).to_string(), text),
             role: task.frame.role().map(|role| role.name.to_string()),
             tags: has.into_iter().collect(),
             place: task.place.to_string(),
@@ -144,6 +144,17 @@ fn play_listing(
         tasks,
         task_tags: all.into_iter().collect(),
     })
+}
+
+/// What stands for the name of a task that has none: its module, and which role an `include_role` includes.
+pub(super) fn unnamed(task: &Task) -> Arc<str> {
+    let role = task.args.get("name").or_else(|| task.args.get("role"));
+    match role {
+        Some(role) if &*task.module == "include_role" => {
+            Arc::from(format!("{} : {}", task.module, as_text(&role.value)))
+        }
+        _ => Arc::clone(&task.module),
+    }
 }
 
 fn walk(items: &[Item], visit: &mut dyn FnMut(&Task)) {

@@ -1,0 +1,113 @@
+//! Small cases run through ansible-core and through kopsrun, and what comes of them is compared; see README.md.
+
+mod case;
+#[path = "../oracle/mod.rs"]
+mod oracle;
+mod ours;
+mod outcome;
+mod theirs;
+
+use case::Case;
+use outcome::{Outcome, transcript};
+use similar::TextDiff;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Cases at the same time, for each of the two programs.
+const WIDTH: usize = 2;
+
+/// What is compared of a case, all of its runs.
+fn compared(case: &Case, outcomes: &[Outcome]) -> String {
+    let one = |outcome: &Outcome| {
+        if case.stdout {
+            format!("{}EXIT {}\n", hosts_sorted(&outcome.stdout), outcome.rc)
+        } else {
+            transcript(outcome, case.by_host)
+        }
+    };
+    outcomes.iter().map(one).collect::<Vec<_>>().join("----\n")
+}
+
+/// Lists of hosts, which Ansible prints in no order.
+fn hosts_sorted(text: &str) -> String {
+    let (mut out, mut hosts) = (Vec::new(), Vec::new());
+    let mut listing = false;
+    for line in text.lines() {
+        if listing && line.starts_with("      ") {
+            hosts.push(line);
+            continue;
+        }
+        hosts.sort_unstable();
+        out.append(&mut hosts);
+        listing = line.trim_start().starts_with("hosts (");
+        out.push(line);
+    }
+    hosts.sort_unstable();
+    out.append(&mut hosts);
+    out.iter().map(|line| format!("{line}\n")).collect()
+}
+
+/// How a case came out: none is as it should be.
+fn verdict(case: &Case, theirs: &[Outcome], ours: &[Outcome]) -> Option<String> {
+    let (expected, found) = (compared(case, theirs), compared(case, ours));
+    match (&case.differs, expected == found) {
+        (None, true) | (Some(_), false) => None,
+        (Some(reason), true) => Some(format!(
+            "{}: agrees now; take `differs: {reason}` out of it\n",
+            case.name
+        )),
+        (None, false) => {
+            let diff = TextDiff::from_lines(&expected, &found)
+                .unified_diff()
+                .context_radius(4)
+                .header("Ansible", "kopsrun")
+                .to_string();
+            let errors: String = ours
+                .iter()
+                .flat_map(|outcome| outcome.stderr.lines())
+                .take(30)
+                .map(|line| format!("  | {line}\n"))
+                .collect();
+            Some(format!("{}\n{diff}{errors}", case.name))
+        }
+    }
+}
+
+/// `DIFFERENTIAL=loops/` runs the cases with that in their name.
+#[test]
+fn playbooks_do_what_they_do_in_ansible() {
+    let wanted = std::env::var("DIFFERENTIAL").unwrap_or_default();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/differential/cases");
+    let mut cases = case::all(&folder);
+    cases.retain(|case| case.name.contains(&wanted));
+    assert!(!cases.is_empty(), "no case has `{wanted}` in its name");
+    let below = Path::new(env!("CARGO_TARGET_TMPDIR")).join("differential");
+    let by_ansible = theirs::outcomes(&cases, &below, WIDTH);
+    let (next, wrong) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..WIDTH {
+            scope.spawn(|| {
+                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let found = ours::outcomes(case, &below);
+                    if let Some(text) = verdict(case, &by_ansible[&case.name], &found) {
+                        wrong
+                            .lock()
+                            .expect("nobody panicked")
+                            .push((case.name.clone(), text));
+                    }
+                }
+            });
+        }
+    });
+    let mut wrong = wrong.into_inner().expect("nobody panicked");
+    wrong.sort();
+    let known = cases.iter().filter(|case| case.differs.is_some()).count();
+    let report: String = wrong.iter().map(|(_, text)| format!("\n{text}")).collect();
+    assert!(
+        wrong.is_empty(),
+        "{report}\n{} of {} cases are not as they should be ({known} are known to differ)",
+        wrong.len(),
+        cases.len()
+    );
+}
