@@ -5,12 +5,14 @@
 //! name-service call, because in a static program those crash.
 
 mod context;
+pub mod encoding;
 mod escalate;
 mod failure;
 pub mod files;
 pub mod globs;
 pub mod modules;
 mod process;
+pub mod regex;
 mod serve;
 mod spec;
 pub mod users;

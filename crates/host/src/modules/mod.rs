@@ -4,8 +4,10 @@ mod apt;
 mod archive;
 mod command;
 mod copy;
+mod edit;
 mod fetch;
 mod file;
+mod find;
 mod group;
 mod ownership;
 mod ping;
@@ -15,6 +17,7 @@ mod setup;
 mod slurp;
 mod stat;
 mod systemd;
+mod tempfile;
 mod user;
 mod wait_for;
 
@@ -53,20 +56,25 @@ pub(crate) static TABLE: &[Entry] = &[
     Of::<apt::Package>::ENTRY,
     Of::<archive::Archive>::ENTRY,
     Of::<archive::Unarchive>::ENTRY,
+    Of::<edit::blockinfile::Blockinfile>::ENTRY,
     Of::<command::Command>::ENTRY,
     Of::<command::Shell>::ENTRY,
     Of::<copy::Copy>::ENTRY,
     Of::<copy::Template>::ENTRY,
     Of::<fetch::Fetch>::ENTRY,
     Of::<file::File>::ENTRY,
+    Of::<find::Find>::ENTRY,
     Of::<group::Group>::ENTRY,
+    Of::<edit::lineinfile::Lineinfile>::ENTRY,
     Of::<ping::Ping>::ENTRY,
     Of::<raw::Raw>::ENTRY,
+    Of::<edit::replace::Replace>::ENTRY,
     Of::<setup::Setup>::ENTRY,
     Of::<slurp::Slurp>::ENTRY,
     Of::<stat::Stat>::ENTRY,
     Of::<systemd::Service>::ENTRY,
     Of::<systemd::Systemd>::ENTRY,
+    Of::<tempfile::Tempfile>::ENTRY,
     Of::<user::User>::ENTRY,
     Of::<wait_for::WaitFor>::ENTRY,
 ];

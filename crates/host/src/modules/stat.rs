@@ -91,16 +91,38 @@ impl Module for Stat {
 }
 
 fn describe(path: &Path, meta: &Metadata) -> Map<String, Value> {
-    let kind = meta.file_type();
-    let mode = meta.mode();
-    let bit = |bit: u32| mode & bit != 0;
-    let time = |seconds: i64, nanos: i64| seconds as f64 + nanos as f64 / 1e9;
     let may = |access_kind| access(path, access_kind).is_ok();
-    let mut stat = Map::new();
+    let mut stat = identity(path, meta);
+    for name in ["pw_name", "gr_name"] {
+        if stat.get(name).is_some_and(|known| known == "") {
+            stat.remove(name);
+        }
+    }
     let mut add = |key: &str, value: Value| {
         stat.insert(key.to_owned(), value);
     };
     add("exists", true.into());
+    add("blocks", meta.blocks().into());
+    add("block_size", meta.blksize().into());
+    add("device_type", meta.rdev().into());
+    add("readable", may(Access::READ_OK).into());
+    add("writeable", may(Access::WRITE_OK).into());
+    add("executable", may(Access::EXEC_OK).into());
+    stat
+}
+
+/// What `stat` and `find` both say of a path. A user or group without a name has an empty one.
+pub(super) fn identity(path: &Path, meta: &Metadata) -> Map<String, Value> {
+    let kind = meta.file_type();
+    let mode = meta.mode();
+    let bit = |bit: u32| mode & bit != 0;
+    let time = |seconds: i64, nanos: i64| seconds as f64 + nanos as f64 / 1e9;
+    let user = users::user_by_id(meta.uid()).map_or_else(String::new, |user| user.name);
+    let group = users::group_by_id(meta.gid()).map_or_else(String::new, |group| group.name);
+    let mut known = Map::new();
+    let mut add = |key: &str, value: Value| {
+        known.insert(key.to_owned(), value);
+    };
     add("path", path.to_string_lossy().into());
     add("mode", format!("{:04o}", mode & 0o7777).into());
     add("isdir", kind.is_dir().into());
@@ -134,19 +156,9 @@ fn describe(path: &Path, meta: &Metadata) -> Map<String, Value> {
     ] {
         add(name, bit(mask).into());
     }
-    add("blocks", meta.blocks().into());
-    add("block_size", meta.blksize().into());
-    add("device_type", meta.rdev().into());
-    add("readable", may(Access::READ_OK).into());
-    add("writeable", may(Access::WRITE_OK).into());
-    add("executable", may(Access::EXEC_OK).into());
-    if let Some(user) = users::user_by_id(meta.uid()) {
-        add("pw_name", user.name.into());
-    }
-    if let Some(group) = users::group_by_id(meta.gid()) {
-        add("gr_name", group.name.into());
-    }
-    stat
+    add("pw_name", user.into());
+    add("gr_name", group.into());
+    known
 }
 
 fn add_link(path: &Path, stat: &mut Map<String, Value>) -> Result<(), Failure> {
