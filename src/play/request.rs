@@ -3,6 +3,7 @@
 use crate::content::inventory::Inventory;
 use crate::content::place::{Fault, Place};
 use crate::content::value::Value;
+use crate::content::vault::Keyring;
 use crate::journal::Counts;
 use crate::secret::Secret;
 use indexmap::IndexMap;
@@ -41,6 +42,8 @@ pub struct Request {
     /// Run notified handlers also on hosts that failed.
     pub force_handlers: bool,
     pub verbosity: u8,
+    /// Opens what ansible-vault encrypted.
+    pub vault: Arc<Keyring>,
     /// The controller's environment, for `lookup('env', …)`.
     pub environment: Arc<BTreeMap<String, String>>,
     /// Where relative paths start that no playbook gives a place (ad hoc).
@@ -131,6 +134,7 @@ impl Request {
             facts: FactSettings::default(),
             force_handlers: false,
             verbosity: 0,
+            vault: Arc::default(),
             environment: Arc::default(),
             working_directory: PathBuf::from("."),
             terminal: false,

@@ -35,9 +35,11 @@ pub(super) fn extra_vars(request: &Request) -> Arc<Vars> {
 /// Reads playbooks as the request says.
 pub(super) fn loader(request: &Request, extra: &Arc<Vars>) -> Loader {
     let environment = Arc::clone(&request.environment);
+    let vault = Arc::clone(&request.vault);
     Loader::new(Settings {
         roles_path: request.roles_path.clone(),
         extra_vars: Arc::clone(extra),
+        vault: Arc::clone(&request.vault),
         render: Arc::new(move |var, layers| {
             let scope = HostScope {
                 magic: Vec::new(),
@@ -52,6 +54,7 @@ pub(super) fn loader(request: &Request, extra: &Arc<Vars>) -> Loader {
             };
             let settings = TemplateSettings {
                 environment: Arc::clone(&environment),
+                vault: Arc::clone(&vault),
                 ..TemplateSettings::default()
             };
             Templar::new(Arc::new(scope), Arc::new(settings))

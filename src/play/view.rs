@@ -227,6 +227,7 @@ impl Run {
             search,
             playbook_dir: self.dir.clone(),
             environment: Arc::clone(&self.request.environment),
+            vault: Arc::clone(&self.request.vault),
             ..TemplateSettings::default()
         })
     }

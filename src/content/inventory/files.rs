@@ -1,8 +1,9 @@
 //! `group_vars/` and `host_vars/`: variables in files beside an inventory or a playbook.
 
-use super::reader::{not_utf8, refuse_vault, unreadable};
+use super::reader::{not_utf8, unreadable};
 use super::{Var, Vars};
 use crate::content::place::Fault;
+use crate::content::vault::Keyring;
 use crate::content::yaml;
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
@@ -41,18 +42,28 @@ impl VarFiles {
     }
 
     /// Reads `group_vars/NAME…` once.
-    pub fn read_group(&mut self, name: &Arc<str>, warnings: &mut Vec<Fault>) -> Result<(), Fault> {
+    pub fn read_group(
+        &mut self,
+        name: &Arc<str>,
+        vault: &Keyring,
+        warnings: &mut Vec<Fault>,
+    ) -> Result<(), Fault> {
         if !self.groups.contains_key(name) {
-            let vars = read_all(&self.dir.join("group_vars"), name, warnings)?;
+            let vars = read_all(&self.dir.join("group_vars"), name, vault, warnings)?;
             self.groups.insert(Arc::clone(name), vars);
         }
         Ok(())
     }
 
     /// Reads `host_vars/NAME…` once.
-    pub fn read_host(&mut self, name: &Arc<str>, warnings: &mut Vec<Fault>) -> Result<(), Fault> {
+    pub fn read_host(
+        &mut self,
+        name: &Arc<str>,
+        vault: &Keyring,
+        warnings: &mut Vec<Fault>,
+    ) -> Result<(), Fault> {
         if !self.hosts.contains_key(name) {
-            let vars = read_all(&self.dir.join("host_vars"), name, warnings)?;
+            let vars = read_all(&self.dir.join("host_vars"), name, vault, warnings)?;
             self.hosts.insert(Arc::clone(name), vars);
         }
         Ok(())
@@ -60,7 +71,12 @@ impl VarFiles {
 }
 
 /// The first that exists of NAME, NAME.yml, NAME.yaml, NAME.json; of a directory all its files.
-fn read_all(folder: &Path, name: &str, warnings: &mut Vec<Fault>) -> Result<Vars, Fault> {
+fn read_all(
+    folder: &Path,
+    name: &str,
+    vault: &Keyring,
+    warnings: &mut Vec<Fault>,
+) -> Result<Vars, Fault> {
     let mut vars = Vars::new();
     if name.starts_with('/') {
         return Ok(vars);
@@ -71,12 +87,12 @@ fn read_all(folder: &Path, name: &str, warnings: &mut Vec<Fault>) -> Result<Vars
             let mut files = Vec::new();
             list(&path, 0, &mut files)?;
             for file in files {
-                read(&file, &mut vars, warnings)?;
+                read(&file, &mut vars, vault, warnings)?;
             }
             break;
         }
         if path.exists() {
-            read(&path, &mut vars, warnings)?;
+            read(&path, &mut vars, vault, warnings)?;
             break;
         }
     }
@@ -120,9 +136,15 @@ fn list(dir: &Path, depth: u32, files: &mut Vec<PathBuf>) -> Result<(), Fault> {
     Ok(())
 }
 
-fn read(path: &Path, vars: &mut Vars, warnings: &mut Vec<Fault>) -> Result<(), Fault> {
-    let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
-    refuse_vault(path, &bytes)?;
+fn read(
+    path: &Path,
+    vars: &mut Vars,
+    vault: &Keyring,
+    warnings: &mut Vec<Fault>,
+) -> Result<(), Fault> {
+    let bytes = vault
+        .read(path)
+        .map_err(|error| unreadable(path, &error))??;
     let text = String::from_utf8(bytes).map_err(|error| not_utf8(path, &error))?;
     let file: Arc<Path> = Arc::from(path);
     let root = yaml::parse_one(&text, &file, warnings)?;

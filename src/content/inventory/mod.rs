@@ -9,6 +9,7 @@ mod nearest;
 mod output;
 mod pattern;
 mod reader;
+mod settings;
 mod tree;
 mod words;
 
@@ -18,6 +19,7 @@ use files::VarFiles;
 use graph::{Graph, LOCALHOST, Name};
 use indexmap::IndexMap;
 use reader::{Reader, text};
+pub use settings::{RunProgram, Settings};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
@@ -60,6 +62,7 @@ pub struct Inventory {
     /// Directories beside the sources, in their order.
     beside_sources: Vec<VarFiles>,
     beside_playbook: Option<VarFiles>,
+    settings: Arc<Settings>,
     depths: HashMap<Name, usize>,
 }
 
@@ -67,9 +70,22 @@ impl Inventory {
     /// Reads sources in order; later ones win. A source is a file (YAML or INI), a directory of files, or a list of
     /// hosts with at least one comma (`h1,h2,`). `group_vars/` and `host_vars/` beside a source are read too.
     pub fn load(sources: &[PathBuf]) -> Result<Inventory, Fault> {
-        let mut inventory = Self::default();
+        Self::load_with(sources, Settings::default())
+    }
+
+    /// The same, as settings say.
+    pub fn load_with(sources: &[PathBuf], settings: Settings) -> Result<Inventory, Fault> {
+        let mut inventory = Self {
+            settings: Arc::new(settings),
+            ..Self::default()
+        };
         for source in sources {
-            Reader::new(&mut inventory.graph, &mut inventory.warnings).source(source)?;
+            Reader::new(
+                &mut inventory.graph,
+                &mut inventory.warnings,
+                &inventory.settings,
+            )
+            .source(source)?;
         }
         inventory.graph.reconcile();
         inventory.warn_of_conflicts();
@@ -112,11 +128,12 @@ impl Inventory {
             .iter_mut()
             .chain(&mut self.beside_playbook)
         {
+            let vault = &self.settings.vault;
             for group in self.graph.groups.keys() {
-                files.read_group(group, &mut self.warnings)?;
+                files.read_group(group, vault, &mut self.warnings)?;
             }
             for host in self.graph.hosts.keys() {
-                files.read_host(host, &mut self.warnings)?;
+                files.read_host(host, vault, &mut self.warnings)?;
             }
         }
         Ok(())

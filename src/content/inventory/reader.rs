@@ -1,7 +1,7 @@
 //! Reads the sources of an inventory, each as what it is, into one graph.
 
 use super::graph::{Graph, LOCALHOST, Name};
-use super::{Var, ini, tree};
+use super::{Settings, Var, ini, tree};
 use crate::content::place::{Fault, Place};
 use crate::content::value::Value;
 use crate::content::yaml::{self, Node};
@@ -10,12 +10,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Ends of names that are skipped in a directory of inventories.
-const IGNORED_ENDS: [&str; 13] = [
-    ".pyc", ".pyo", ".swp", ".bak", "~", ".rpm", ".md", ".txt", ".rst", ".orig", ".ini", ".cfg",
-    ".retry",
-];
-
 /// Names that aren't inventories in a directory of inventories.
 const IGNORED_NAMES: [&str; 3] = ["host_vars", "group_vars", "vars_plugins"];
 
@@ -23,15 +17,17 @@ const IGNORED_NAMES: [&str; 3] = ["host_vars", "group_vars", "vars_plugins"];
 pub struct Reader<'a> {
     graph: &'a mut Graph,
     warnings: &'a mut Vec<Fault>,
+    settings: &'a Settings,
     /// `inventory_file` and `inventory_dir` of hosts that this source names first.
     source: (Value, Value),
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(graph: &'a mut Graph, warnings: &'a mut Vec<Fault>) -> Self {
+    pub fn new(graph: &'a mut Graph, warnings: &'a mut Vec<Fault>, settings: &'a Settings) -> Self {
         Self {
             graph,
             warnings,
+            settings,
             source: (Value::None, Value::None),
         }
     }
@@ -73,7 +69,7 @@ impl<'a> Reader<'a> {
         let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
         let executable = meta.permissions().mode() & 0o111 != 0;
         refuse_programs(path, &bytes, executable)?;
-        refuse_vault(path, &bytes)?;
+        let bytes = self.settings.vault.decrypted(path, bytes)?;
         let content = String::from_utf8(bytes).map_err(|error| not_utf8(path, &error))?;
         self.file(path, &content)
     }
@@ -86,11 +82,19 @@ impl<'a> Reader<'a> {
             names.push(entry.map_err(|error| unreadable(path, &error))?.file_name());
         }
         names.sort_by(|one, other| one.as_bytes().cmp(other.as_bytes()));
+        let patterns = self.settings.patterns()?;
         for name in names {
             let shown = name.to_string_lossy();
             let ignored = shown.starts_with('.')
                 || IGNORED_NAMES.contains(&&*shown)
-                || IGNORED_ENDS.iter().any(|end| shown.ends_with(end));
+                || self
+                    .settings
+                    .ignored_ends
+                    .iter()
+                    .any(|end| shown.ends_with(end))
+                || patterns
+                    .iter()
+                    .any(|pattern| pattern.is_match(&*shown).unwrap_or(false));
             if !ignored {
                 self.path(&path.join(&name))?;
             }
@@ -244,16 +248,6 @@ fn refuse_programs(path: &Path, bytes: &[u8], executable: bool) -> Result<(), Fa
             "write what it prints into a file: `{} --list > hosts.json` isn't an inventory itself, but `ansible-inventory -i {0} --list --yaml > hosts.yml` is",
             path.display()
         )))
-}
-
-/// A file that is encrypted as a whole.
-pub fn refuse_vault(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
-    if !bytes.starts_with(b"$ANSIBLE_VAULT;") {
-        return Ok(());
-    }
-    let fault = Fault::new("files encrypted with ansible-vault aren't supported yet");
-    let command = format!("decrypt it: `ansible-vault decrypt {}`", path.display());
-    Err(fault.at(&Place::file(path)).hint(command))
 }
 
 pub fn unreadable(path: &Path, error: &std::io::Error) -> Fault {

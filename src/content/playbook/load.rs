@@ -4,6 +4,7 @@ use super::tree::{Frame, Item, Keywords, Layers, LoadedRole, Play};
 use crate::content::inventory::{Var, Vars};
 use crate::content::place::{Fault, Place};
 use crate::content::value::Value;
+use crate::content::vault::Keyring;
 use crate::content::yaml::{self, Node};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,8 @@ pub struct Settings {
     pub roles_path: Vec<PathBuf>,
     /// `-e`.
     pub extra_vars: Arc<Vars>,
+    /// Opens files that ansible-vault encrypted.
+    pub vault: Arc<Keyring>,
     pub render: Arc<Render>,
 }
 
@@ -141,7 +144,7 @@ impl Loader {
         if let Some(node) = lock(&self.files).get(path) {
             return Ok(Arc::clone(node));
         }
-        let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+        let text = read(path, &self.settings.vault)?;
         let file: Arc<Path> = Arc::from(path);
         let node = Arc::new(yaml::parse_one(&text, &file, warnings)?);
         lock(&self.files).insert(path.to_owned(), Arc::clone(&node));
@@ -255,6 +258,15 @@ pub(super) fn directory(file: &Path) -> PathBuf {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
     }
+}
+
+/// The text of a file, decrypted when ansible-vault encrypted it.
+fn read(path: &Path, vault: &Keyring) -> Result<String, Fault> {
+    let unreadable = |error| unreadable(path, &error);
+    let bytes = vault.read(path).map_err(unreadable)??;
+    String::from_utf8(bytes)
+        .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))
+        .map_err(unreadable)
 }
 
 /// The fault for a file that can't be read.

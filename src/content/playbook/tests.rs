@@ -21,6 +21,7 @@ fn read_in(dir: &Path) -> Result<Playbook, Vec<Fault>> {
     Loader::new(Settings {
         roles_path: Vec::new(),
         extra_vars: Arc::default(),
+        vault: Arc::default(),
         render: Arc::new(|var, _| Ok(var.value.clone())),
     })
     .playbook(&dir.join("site.yml"))

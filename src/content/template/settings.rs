@@ -2,6 +2,7 @@
 
 use crate::content::place::Place;
 use crate::content::value::Value;
+use crate::content::vault::Keyring;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub struct TemplateSettings {
     pub environment: Arc<BTreeMap<String, String>>,
     /// For `lookup('pipe')`; None: refused.
     pub command: Option<RunCommand>,
+    /// Opens values and files that ansible-vault encrypted.
+    pub vault: Arc<Keyring>,
 }
 
 impl TemplateSettings {

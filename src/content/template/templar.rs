@@ -8,6 +8,7 @@ use super::{Scope, TemplateError, TemplateSettings, check, globals};
 use crate::content::nearest::nearest;
 use crate::content::place::Fault;
 use crate::content::value::{Missing, Text, Value, read};
+use crate::content::vault::Sealed;
 use indexmap::IndexMap;
 use std::sync::Arc;
 
@@ -270,6 +271,7 @@ impl Templar {
     ) -> Result<Option<Value>, TemplateError> {
         match value {
             Value::Str(text) if text.trusted => self.text(&text.text, trail),
+            Value::Object(_) => self.unsealed(value),
             Value::List(items) => {
                 let items = read(items).clone();
                 self.render_items(&items, trail)
@@ -292,6 +294,22 @@ impl Templar {
             }
             _ => Ok(None),
         }
+    }
+
+    /// What an encrypted value holds; None for every other object.
+    fn unsealed(&self, value: &Value) -> Result<Option<Value>, TemplateError> {
+        let Some(sealed) = Sealed::of(value) else {
+            return Ok(None);
+        };
+        let opened = sealed.open(&self.settings.vault).map_err(|error| {
+            let message = format!("{error} ({})", sealed.place);
+            let shown = TemplateError::new(message);
+            match error.hint() {
+                Some(hint) => shown.hint(hint),
+                None => shown,
+            }
+        })?;
+        Ok(Some(opened))
     }
 
     fn render_items(
@@ -419,6 +437,7 @@ fn needs_rendering(value: &Value) -> bool {
         Value::List(items) => read(items).iter().any(needs_rendering),
         Value::Dict(entries) => read(entries).values().any(needs_rendering),
         Value::Tuple(_) => true,
+        Value::Object(_) => Sealed::of(value).is_some(),
         _ => false,
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::content::place::{Fault, Place};
 use crate::content::value::{Key, Text, Value};
+use crate::content::vault::Sealed;
 use indexmap::IndexMap;
 use num_bigint::BigInt;
 use std::collections::HashMap;
@@ -119,7 +120,8 @@ impl Node {
     }
 
     /// The value for templates. Text is trusted (may be templated) unless it is tagged `!unsafe`; a node that was
-    /// aliased becomes one shared container, as in Python. `!vault` is a fault until vaults are supported.
+    /// aliased becomes one shared container, as in Python. `!vault` becomes a [`Sealed`], which is opened when
+    /// it is used.
     pub fn value(&self) -> Result<Value, Fault> {
         Conversion::default().value(self, true)
     }
@@ -140,12 +142,8 @@ impl Conversion {
             Kind::Int(value) => Value::Int(*value),
             Kind::BigInt(value) => Value::BigInt(Arc::clone(value)),
             Kind::Float(value) => Value::Float(*value),
-            Kind::Str(_) if node.tag.as_deref() == Some(Node::VAULT) => {
-                return Err(Fault::new(
-                    "values encrypted with ansible-vault (!vault) aren't supported yet",
-                )
-                .at(&node.place)
-                .hint("write the value in plain text, or give it with --extra-vars"));
+            Kind::Str(text) if node.tag.as_deref() == Some(Node::VAULT) => {
+                Sealed::value(text, &node.place)
             }
             Kind::Str(text) => Value::Str(Text::new(Arc::clone(text), trusted)),
             Kind::Seq(items) => {

@@ -224,14 +224,6 @@ fn classic_mistakes_have_hints() {
 }
 
 #[test]
-fn vault_is_refused_by_name() {
-    let root = parsed("a: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  61\n");
-    let fault = root.value().expect_err("refused");
-    assert!(fault.message.contains("!vault"));
-    assert_eq!(fault.place.expect("place").line, 1);
-}
-
-#[test]
 fn unsafe_text_is_not_trusted() {
     let root = parsed("a: !unsafe [ '{{ x }}' ]\n");
     let Value::List(items) = root.get("a").expect("a").value().expect("converts") else {

@@ -1,18 +1,23 @@
 //! `copy`: content, a file or a tree of the controller, or of the host itself.
 
+use crate::content::place::Fault;
 use crate::content::value::Value;
+use crate::content::vault::is_encrypted;
 use crate::play::call::Call;
 use crate::play::done::{Done, Problem};
 use crate::play::hands::{Blob, Blobs};
 use crate::play::keep::as_text;
 use futures::{StreamExt, TryStreamExt};
 use serde_json::{Map, Value as Json};
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// How many files of a tree are under way at the same time.
 const PARALLEL: usize = 8;
+/// Bytes that tell a vault.
+const MARK: u64 = 16;
 
 pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
     let mut args = call.json_args();
@@ -72,8 +77,22 @@ async fn file(
         args.insert("mode".to_owned(), format!("{:04o}", mode & 0o7777).into());
     }
     args.insert("_original_basename".to_owned(), name.into());
-    let blobs = Blobs::from([("content".to_owned(), Blob::File(path.to_owned()))]);
+    let blobs = Blobs::from([("content".to_owned(), content(call, path)?)]);
     send(call, args, blobs).await
+}
+
+/// What a file holds: of a vault (unless `decrypt: false`) what was encrypted, all others are streamed.
+fn content(call: &Call<'_>, path: &Path) -> Result<Blob, Fault> {
+    let unreadable = |error| call.fault(format!("{} can't be read: {error}", path.display()));
+    let mut start = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MARK).read_to_end(&mut start))
+        .map_err(unreadable)?;
+    if !is_encrypted(&start) || !call.flag("decrypt", true) {
+        return Ok(Blob::File(path.to_owned()));
+    }
+    let plain = call.attempt.batch.run.request.vault.read(path);
+    Ok(Blob::Bytes(plain.map_err(unreadable)??.into()))
 }
 
 /// Sends content as the host's `copy` takes it.

@@ -60,9 +60,12 @@ fn render(call: &Call<'_>, path: &Path) -> Result<String, Fault> {
             .at(call.place(arg))
             .hint("Write a `#jinja2: …` line at the top of the template instead."));
     }
-    let text = std::fs::read_to_string(path).map_err(|error| {
+    let unreadable = |error: &dyn std::fmt::Display| {
         Fault::new(format!("{} can't be read: {error}", path.display())).at(call.place("src"))
-    })?;
+    };
+    let bytes = call.attempt.batch.run.request.vault.read(path);
+    let bytes = bytes.map_err(|error| unreadable(&error))??;
+    let text = String::from_utf8(bytes).map_err(|_| unreadable(&"it isn't UTF-8 text"))?;
     // As in Ansible, arguments are a header that the file's own header wins over.
     let mut header = Vec::new();
     for name in ["trim_blocks", "lstrip_blocks"] {
