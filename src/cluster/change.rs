@@ -8,8 +8,8 @@ use etcd_client::MemberAddOptions;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
-/// etcd refuses to add members until all voters have been connected for 5 s (its HealthInterval), and an election can
-/// come in between.
+/// etcd refuses changes until the voters have been connected for 5 s (its HealthInterval), and an election can come in
+/// between.
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -36,10 +36,7 @@ impl Etcd {
             if let Some(listed) = self.listed(peer_urls).await? {
                 return own_learner(&listed);
             }
-            let passing = error.says("unhealthy cluster")
-                || error.says("not enough started members")
-                || !error.definite();
-            if !passing || Instant::now() > until {
+            if !not_yet(&error) || Instant::now() > until {
                 return Err(error);
             }
             sleep(PAUSE).await;
@@ -106,7 +103,7 @@ impl Etcd {
                 })
                 .await;
             if let Err(error) = removed {
-                if error.definite() && !error.says("member not found") {
+                if !not_yet(&error) && !error.says("member not found") {
                     return Err(error);
                 }
                 last = Some(error);
@@ -173,6 +170,11 @@ impl Etcd {
             sleep(PAUSE).await;
         }
     }
+}
+
+/// An answer that time alone may change: etcd's strict reconfiguration check, or no answer at all.
+fn not_yet(error: &EtcdError) -> bool {
+    error.says("unhealthy cluster") || error.says("not enough started members") || !error.definite()
 }
 
 fn own_learner(listed: &Member) -> Result<u64, EtcdError> {

@@ -175,7 +175,7 @@ impl Lab {
 
     /// Records of runs, the oldest first.
     pub fn runs(&self) -> Vec<PathBuf> {
-        let mut runs: Vec<PathBuf> = fs::read_dir(self.home().join("runs"))
+        let mut runs: Vec<PathBuf> = fs::read_dir(self.home().join(".local/state/kopsrun/runs"))
             .into_iter()
             .flatten()
             .map(|entry| entry.expect("an entry").path())

@@ -4,6 +4,7 @@ use crate::cluster::wal;
 use crate::cluster::{Member, View};
 use crate::ops::engine::Failure;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Everything that was seen, at one moment.
 #[derive(Debug, Clone)]
@@ -13,6 +14,7 @@ pub struct Facts {
     /// Where the new member will live: the same node, or the one of `--with`.
     pub home: Place,
     pub view: View,
+    pub hosts: Hosts,
     /// Two looks at the cluster, a moment apart, saw the same raft term.
     pub term_stable: bool,
     /// The machine of `home`.
@@ -22,6 +24,27 @@ pub struct Facts {
     pub earlier: Option<Intent>,
     /// etcd is a static pod of kubeadm's.
     pub static_pod: bool,
+}
+
+/// By a member's id, the name in the inventory of the host that it lives on, as far as there is one.
+#[derive(Debug, Clone, Default)]
+pub struct Hosts(pub BTreeMap<u64, String>);
+
+impl Hosts {
+    /// What commands take: the host's name; the member's own name when no host of the inventory has it.
+    pub fn host<'a>(&'a self, member: &'a Member) -> &'a str {
+        self.0
+            .get(&member.id)
+            .map_or(member.label(), String::as_str)
+    }
+
+    /// What people read: the member's name, and its host where that is named otherwise.
+    pub fn call(&self, member: &Member) -> String {
+        match (member.label(), self.host(member)) {
+            (label, host) if label == host => label.to_owned(),
+            (label, host) => format!("{label} on {host}"),
+        }
+    }
 }
 
 /// A host as a place for a member.

@@ -2,7 +2,7 @@
 
 use super::Options;
 use super::environment::{self, address};
-use super::facts::{Certificates, Facts, Intent, Machine, Place};
+use super::facts::{Certificates, Facts, Hosts, Intent, Machine, Place};
 use super::machine;
 use super::work::Donor;
 use crate::backup::certificate::CertificateInfo;
@@ -337,6 +337,16 @@ impl Ground {
         })
     }
 
+    /// The inventory's hosts of these members, by the members' ids.
+    fn hosts(&self, site: &Site, members: &[Member]) -> Hosts {
+        let group = site.inventory.group_hosts(GROUP).unwrap_or_default();
+        let known = group.iter().filter_map(|host| {
+            let place = self.place(site, host, members).ok()?;
+            Some((place.find(members)?.id, host.to_string()))
+        });
+        Hosts(known.collect())
+    }
+
     pub(super) async fn machine(&self, options: &Options, donor: &Donor) -> Machine {
         if let Some(machine) = &self.new_key {
             return machine.clone();
@@ -528,10 +538,14 @@ pub(super) async fn facts(
     // Without a majority there is no healthy member to learn from, and the plan will say why nothing is done.
     let lost = view.stale || !view.voters().has_quorum();
     let (donor, hand) = match ground.donor(&view, options).await {
-        Err(_) if lost => return Err(super::plan::quorum_lost(&view)),
+        Err(_) if lost => {
+            let hosts = ground.hosts(site, &members);
+            return Err(super::plan::quorum_lost(&view, &hosts));
+        }
         other => other?,
     };
     let machine = ground.machine(options, &donor).await;
+    let hosts = ground.hosts(site, &members);
     let (certificates, set) = ground.certificates(site, &home, &donor, &hand).await?;
     let facts = Facts {
         static_pod: donor.settings.file.starts_with("/etc/kubernetes/"),
@@ -539,6 +553,7 @@ pub(super) async fn facts(
         node,
         home,
         view,
+        hosts,
         term_stable,
         machine,
         certificates,

@@ -183,7 +183,7 @@ async fn locked(
     let names = names(&facts, &plan);
     run.emit_synced(announce(&facts, &plan, &names))?;
     if options.plan_only {
-        return Err(Stop::Nothing(None));
+        return Err(Stop::Nothing(Some("this is the plan; nothing was changed")));
     }
     let Some(hand) = ground.hands.get(options.home()).cloned() else {
         release(lease).await;

@@ -109,6 +109,7 @@ impl Model {
                 alarms: Vec::new(),
                 stale: false,
             },
+            hosts: Hosts::default(),
             term_stable: true,
             machine: Machine::Reachable {
                 running: self.running,

@@ -1,6 +1,6 @@
 //! Gates, then steps. Pure: facts and options in, a plan or a refusal out.
 
-use super::facts::{Branch, Certificates, Data, Facts, Intent, Machine};
+use super::facts::{Branch, Certificates, Data, Facts, Hosts, Intent, Machine};
 use crate::cluster::quorum::{Change, Unsafe, Voters};
 use crate::cluster::{Health, Member, Seen, View};
 use crate::journal::Tolerance;
@@ -103,7 +103,7 @@ fn cluster_gates(facts: &Facts) -> Result<(), Failure> {
     let view = &facts.view;
     let voters = view.voters();
     if view.stale || !voters.has_quorum() {
-        return Err(quorum_lost(view));
+        return Err(quorum_lost(view, &facts.hosts));
     }
     if facts.static_pod {
         return Err(Failure::new(
@@ -132,7 +132,7 @@ fn cluster_gates(facts: &Facts) -> Result<(), Failure> {
 }
 
 /// Why nothing can be done without a majority, and what can.
-pub(super) fn quorum_lost(view: &View) -> Failure {
+pub(super) fn quorum_lost(view: &View, hosts: &Hosts) -> Failure {
     let (voters, quorum) = (view.voters(), view.voters().quorum());
     // Without a majority none answers a linearizable read; those that say their status run and only lack the others.
     let (running, down): (Vec<&Seen>, Vec<&Seen>) = view
@@ -147,7 +147,7 @@ pub(super) fn quorum_lost(view: &View) -> Failure {
         voters.total
     ));
     for seen in down {
-        failure = failure.hint(format!("down: {}", describe(seen)));
+        failure = failure.hint(format!("down: {}", describe(hosts, seen)));
     }
     failure
         .hint(format!(
@@ -160,22 +160,27 @@ pub(super) fn quorum_lost(view: &View) -> Failure {
         )
 }
 
-fn describe(seen: &Seen) -> String {
-    let label = seen.member.label();
+fn describe(hosts: &Hosts, seen: &Seen) -> String {
+    let label = hosts.call(&seen.member);
     match &seen.health {
         Health::Sick { reason } => format!("{label} ({reason})"),
         Health::Unstarted => format!("{label} (never started)"),
-        _ => label.to_owned(),
+        _ => label,
     }
 }
 
 /// Members may be one minor version apart, which is what etcd supports during an upgrade.
 fn versions(facts: &Facts) -> Result<(), Failure> {
-    let seen: Vec<(&str, &str, (u64, u64))> = facts
+    let seen: Vec<(String, &str, (u64, u64))> = facts
         .view
         .members
         .iter()
-        .filter_map(|s| Some((s.member.label(), s.status.as_ref()?.version.as_str())))
+        .filter_map(|s| {
+            Some((
+                facts.hosts.call(&s.member),
+                s.status.as_ref()?.version.as_str(),
+            ))
+        })
         .filter_map(|(label, version)| {
             let mut parts = version.split('.').map(|p| p.parse().ok());
             Some((label, version, (parts.next()??, parts.next()??)))
@@ -193,12 +198,17 @@ fn versions(facts: &Facts) -> Result<(), Failure> {
 }
 
 fn lag(facts: &Facts) -> Result<(), Failure> {
-    let applied: Vec<(&str, u64)> = facts
+    let applied: Vec<(String, u64)> = facts
         .view
         .members
         .iter()
         .filter(|s| s.healthy())
-        .filter_map(|s| Some((s.member.label(), s.status.as_ref()?.applied_index)))
+        .filter_map(|s| {
+            Some((
+                facts.hosts.call(&s.member),
+                s.status.as_ref()?.applied_index,
+            ))
+        })
         .collect();
     let most = applied.iter().map(|(_, a)| *a).max().unwrap_or_default();
     match applied.iter().find(|(_, a)| most - a > MAX_LAG) {
@@ -251,7 +261,7 @@ fn others_gate(facts: &Facts, old: Option<&Member>, new: Option<&Member>) -> Res
         id != old.map(|m| m.id) && id != new.map(|m| m.id)
     });
     for seen in others {
-        let label = seen.member.label();
+        let label = facts.hosts.call(&seen.member);
         if seen.member.learner {
             return Err(Failure::new(format!(
                 "{label} ({:x}) is a learner that this run knows nothing of: something else is changing the members",
@@ -263,10 +273,11 @@ fn others_gate(facts: &Facts, old: Option<&Member>, new: Option<&Member>) -> Res
             let node = &facts.node.host;
             return Err(Failure::new(format!(
                 "another member is dead: {}; {node} isn't touched while the cluster can't bear it",
-                describe(seen)
+                describe(&facts.hosts, seen)
             ))
             .hint(format!(
-                "bring {label} back (power on, `systemctl start etcd`) or replace it first: kopsrun replace-node {label}"
+                "bring {label} back (power on, `systemctl start etcd`) or replace it first: kopsrun replace-node {}",
+                facts.hosts.host(&seen.member)
             ))
             .hint("etcd itself refuses to add members while a voter is down ('unhealthy cluster')"));
         }

@@ -10,7 +10,7 @@ const CLUSTER: u64 = 77;
 fn place(n: u64) -> Place {
     Place {
         host: format!("node{n}"),
-        member: format!("node{n}"),
+        member: format!("etcd{n}"),
         peer_url: format!("https://10.0.0.{n}:2380"),
         client_url: format!("https://10.0.0.{n}:2379"),
     }
@@ -60,6 +60,11 @@ fn facts(states: &[Health]) -> Facts {
             alarms: Vec::new(),
             stale: states.iter().filter(|h| **h == well()).count() < states.len() / 2 + 1,
         },
+        hosts: Hosts(
+            (1..=states.len() as u64)
+                .map(|n| (n, format!("node{n}")))
+                .collect(),
+        ),
         term_stable: true,
         machine: Machine::Reachable {
             running: false,
@@ -119,7 +124,10 @@ fn a_lost_quorum_is_refused_with_what_to_do() {
         text.contains("quorum is lost: 1 of 3 voters run, 2 are needed"),
         "{text}"
     );
-    assert!(text.contains("down: node2 (connection refused)"), "{text}");
+    assert!(
+        text.contains("down: etcd2 on node2 (connection refused)"),
+        "{text}"
+    );
     assert!(
         text.contains("bring back 1 of them") && text.contains("snapshot"),
         "{text}"
@@ -137,7 +145,10 @@ fn with_one_dead_a_healthy_one_is_left_alone_whatever_is_wished() {
         },
     ] {
         let text = refusal(&facts, wishes);
-        assert!(text.contains("another member is dead: node2"), "{text}");
+        assert!(
+            text.contains("another member is dead: etcd2 on node2"),
+            "{text}"
+        );
         assert!(text.contains("kopsrun replace-node node2"), "{text}");
     }
 }
@@ -344,7 +355,7 @@ fn a_member_that_came_back_is_not_taken_for_the_new_one() {
 #[test]
 fn names_that_are_part_of_others_are_not_mixed_up() {
     let mut facts = facts(&[well(), well(), dead()]);
-    facts.view.members[0].member.name = "node33".into();
+    facts.view.members[0].member.name = "etcd33".into();
     let plan = plan(&facts, Wishes::default()).expect("a plan");
     assert_eq!(plan.old.map(|m| m.id), Some(3));
 }

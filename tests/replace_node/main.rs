@@ -1,0 +1,10 @@
+//! `kopsrun replace-node` on real machines with a real etcd. Needs root and the lab; required, never skipped.
+
+mod cluster;
+#[path = "../lab/mod.rs"]
+mod lab;
+
+mod kills;
+mod locks;
+mod refusals;
+mod replacements;
