@@ -127,3 +127,28 @@ fn a_healthy_member_is_set_up_anew_only_on_request() {
     }
     assert_eq!(before.intersection(&cluster.members("node1")).count(), 1);
 }
+
+#[test]
+fn the_leader_is_replaced_the_moment_it_dies() {
+    let cluster = Cluster::start("leader", "35");
+    let leader = ALL
+        .into_iter()
+        .find(|host| {
+            let words = ["etcdctl", host, "endpoint", "status", "-w", "fields"];
+            let text = cluster.lab.run(&words);
+            let field = |name: &str| {
+                let line = text.lines().find(|l| l.contains(name));
+                line.and_then(|l| l.split(':').nth(1))
+                    .map(str::trim)
+                    .map(str::to_owned)
+            };
+            field("\"MemberID\"") == field("\"Leader\"")
+        })
+        .expect("a leader");
+    cluster.lose(leader);
+    // No leader now: the others elect one within a second or two, which is waited for.
+    cluster
+        .replace(leader, &[])
+        .says(0, &["3 voters, all healthy"]);
+    cluster.is_whole(ALL, "after the leader died");
+}

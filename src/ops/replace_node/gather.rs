@@ -4,6 +4,7 @@ use super::Options;
 use super::environment::{self, address};
 use super::facts::{Certificates, Facts, Hosts, Intent, Machine, Place};
 use super::machine;
+use super::plan::enough_run;
 use super::work::Donor;
 use crate::backup::certificate::CertificateInfo;
 use crate::backup::{self, Set};
@@ -20,10 +21,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The group of the inventory whose hosts run etcd.
 pub const GROUP: &str = "etcd";
+/// How long the voters may take to elect a leader; etcd's own time limit for an election is a tenth of it.
+const ELECTION: Duration = Duration::from_secs(15);
 /// A certificate that ends sooner isn't put to use.
 const LEAST_VALIDITY: SignedDuration = SignedDuration::from_hours(24);
 
@@ -186,6 +189,21 @@ fn unconfirmed(name: &str, shown: &str, expected: &[String]) -> Failure {
     .hint(format!(
         "it is the new machine? --accept-new-host-key {name}"
     ))
+}
+
+/// Wait while an election goes on: enough voters run, and yet none answers a linearizable read.
+///
+/// The death of the leader, which may be why we were called, is followed by one. Returns after [`ELECTION`] whatever is
+/// true then: the plan judges it.
+pub(super) async fn calm(etcd: &Etcd) {
+    let until = Instant::now() + ELECTION;
+    while etcd.members().await.is_err() && Instant::now() < until {
+        let electing = etcd.view().await.is_ok_and(|view| enough_run(&view));
+        if !electing {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
 }
 
 /// Two looks at the cluster, a moment apart.

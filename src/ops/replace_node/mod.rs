@@ -148,6 +148,7 @@ async fn attempt(
         false => Some(lock_here(site, run, &holder)?),
     };
     let ground = gather::connect(site, options, run).await?;
+    gather::calm(&ground.etcd).await;
     let mark = serde_json::to_string(&holder).unwrap_or_default();
     let lease = lock_there(site, options, run.id(), &ground.etcd, &mark).await?;
     let result = locked(site, options, run, stop, ground, (lease, mark)).await;
@@ -184,6 +185,12 @@ async fn locked(
     run.emit_synced(announce(&facts, &plan, &names))?;
     if options.plan_only {
         return Err(Stop::Nothing(Some("this is the plan; nothing was changed")));
+    }
+    if lease.is_none() {
+        let why = "the cluster had no majority a moment ago, so its lock couldn't be taken";
+        return Err(Failure::new(why)
+            .hint("it has one now: run the command again")
+            .into());
     }
     let Some(hand) = ground.hands.get(options.home()).cloned() else {
         release(lease).await;

@@ -1,7 +1,7 @@
 //! A small model of cluster and machine: every plan is carried out step by step, stopped after each step and in the
 //! middle of it, and planned again from what is true then.
 
-use super::super::facts::{Branch, Certificates, Data, Facts, Intent, Machine, Place};
+use super::super::facts::{Branch, Certificates, Data, Facts, Hosts, Intent, Machine, Place};
 use super::{Action, Plan, Wishes, plan};
 use crate::cluster::wal::Identity;
 use crate::cluster::{Health, Member, Seen, Status, View};

@@ -134,6 +134,14 @@ fn cluster_gates(facts: &Facts) -> Result<(), Failure> {
 /// Why nothing can be done without a majority, and what can.
 pub(super) fn quorum_lost(view: &View, hosts: &Hosts) -> Failure {
     let (voters, quorum) = (view.voters(), view.voters().quorum());
+    if enough_run(view) {
+        return Failure::new(format!(
+            "enough of the {} voters run, but none answers a linearizable read: they have no leader",
+            voters.total
+        ))
+        .hint("look at the network between the members and at their disks: journalctl -u etcd")
+        .hint("nothing was changed; run this again when `kopsrun etcd status` names a leader");
+    }
     // Without a majority none answers a linearizable read; those that say their status run and only lack the others.
     let (running, down): (Vec<&Seen>, Vec<&Seen>) = view
         .members
@@ -158,6 +166,12 @@ pub(super) fn quorum_lost(view: &View, hosts: &Hosts) -> Failure {
             "all their disks are lost? then the cluster has to be restored from a snapshot \
              (etcdutl snapshot restore on one member, then the others join it); replacing members can't help",
         )
+}
+
+/// As many voters as a majority needs say their status, whether or not they have a leader.
+pub(super) fn enough_run(view: &View) -> bool {
+    let voters = view.members.iter().filter(|s| !s.member.learner);
+    voters.filter(|s| s.status.is_some()).count() >= view.voters().quorum()
 }
 
 fn describe(hosts: &Hosts, seen: &Seen) -> String {
