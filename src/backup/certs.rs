@@ -29,8 +29,9 @@ pub enum BackupError {
     /// Nothing was archived: no node could be read.
     #[error("no node could be backed up: {}", .0.iter().map(|m| format!("{} ({})", m.node, m.reason)).collect::<Vec<_>>().join(", "))]
     Nothing(Vec<MissingNode>),
-    #[error("there is no backup set{}", .0.as_ref().map_or(String::new(), |set| format!(" '{set}'")))]
-    NoSet(Option<String>),
+    /// What was looked for, and the names of the sets that there are.
+    #[error("there is no backup set{wanted}")]
+    NoSet { wanted: String, sets: Vec<String> },
     /// What was asked for would do harm.
     #[error("{message}")]
     Refused { message: String, hints: Vec<String> },
@@ -63,20 +64,15 @@ pub async fn take(
     sink: &dyn Sink,
 ) -> Result<Set, BackupError> {
     let taken = Timestamp::now();
-    let set = format!("certs-{}", taken.strftime("%Y%m%d-%H%M%S"));
-    let dir = root.join(&set);
-    let part = root.join(format!(".{set}.part"));
     private_dir(root)?;
-    private_dir(&part)?;
-    let read = join_all(nodes.into_iter().map(|(node, hand)| {
-        let part = &part;
-        async move {
-            let result = match hand {
-                Ok(hand) => one(&hand, paths, part).await,
-                Err(error) => Err(error.into()),
-            };
-            (node, result)
-        }
+    sweep(root)?;
+    let Part { set, dir, part, .. } = &Part::new(root, taken)?;
+    let read = join_all(nodes.into_iter().map(|(node, hand)| async move {
+        let result = match hand {
+            Ok(hand) => one(&hand, paths, part).await,
+            Err(error) => Err(error.into()),
+        };
+        (node, result)
     }))
     .await;
     let (mut archives, mut missing) = (Vec::new(), Vec::new());
@@ -95,19 +91,79 @@ pub async fn take(
         }
     }
     if archives.is_empty() {
-        fs::remove_dir_all(&part).map_err(BackupError::io(&part))?;
+        fs::remove_dir_all(part).map_err(BackupError::io(part))?;
         return Err(BackupError::Nothing(missing));
     }
     let manifest = Manifest {
         version: 1,
-        set,
+        set: set.clone(),
         taken,
         paths: paths.to_vec(),
         nodes: archives,
         missing,
     };
-    finish(root, &part, &dir, &manifest)?;
-    Ok(Set { dir, manifest })
+    finish(root, part, dir, &manifest)?;
+    Ok(Set {
+        dir: dir.clone(),
+        manifest,
+    })
+}
+
+/// A set that is being made. Its directory is locked for as long as its process lives.
+struct Part {
+    set: String,
+    dir: PathBuf,
+    part: PathBuf,
+    _lock: File,
+}
+
+impl Part {
+    fn new(root: &Path, taken: Timestamp) -> Result<Self, BackupError> {
+        let name = format!("certs-{}", taken.strftime("%Y%m%d-%H%M%S"));
+        let mut count = 1;
+        loop {
+            // Two backups may begin in one second.
+            let set = match count {
+                1 => name.clone(),
+                _ => format!("{name}-{count}"),
+            };
+            count += 1;
+            let (dir, part) = (root.join(&set), root.join(format!(".{set}.part")));
+            if dir.exists() {
+                continue;
+            }
+            match DirBuilder::new().mode(0o700).create(&part) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(BackupError::io(&part)(error)),
+                Ok(()) => {
+                    let lock = File::open(&part).map_err(BackupError::io(&part))?;
+                    lock.lock().map_err(BackupError::io(&part))?;
+                    return Ok(Self {
+                        set,
+                        dir,
+                        part,
+                        _lock: lock,
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// Removes what processes left behind that were killed while they took a set: private keys lie in it.
+fn sweep(root: &Path) -> Result<(), BackupError> {
+    for entry in fs::read_dir(root).map_err(BackupError::io(root))? {
+        let path = entry.map_err(BackupError::io(root))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with(".certs-")
+            && name.ends_with(".part")
+            && let Ok(left) = File::open(&path)
+            && left.try_lock().is_ok()
+        {
+            fs::remove_dir_all(&path).map_err(BackupError::io(&path))?;
+        }
+    }
+    Ok(())
 }
 
 /// The manifest, then everything to the disk, then the name under which the set is found.
@@ -186,24 +242,36 @@ fn private_file(path: &Path) -> Result<File, BackupError> {
         .map_err(BackupError::io(path))
 }
 
-/// All sets under `root`, oldest first.
-pub fn list(root: &Path) -> Result<Vec<Set>, BackupError> {
+/// What lies under the directory of backups.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The oldest first.
+    pub sets: Vec<Set>,
+    /// Sets whose manifest can't be read: name and reason.
+    pub damaged: Vec<(String, BackupError)>,
+}
+
+/// All sets under `root`.
+pub fn list(root: &Path) -> Result<Found, BackupError> {
+    let mut found = Found::default();
     let entries = match fs::read_dir(root) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(found),
         entries => entries.map_err(BackupError::io(root))?,
     };
-    let mut sets = Vec::new();
     for entry in entries {
         let dir = entry.map_err(BackupError::io(root))?.path();
-        let hidden = dir
-            .file_name()
-            .is_none_or(|n| n.to_string_lossy().starts_with('.'));
-        if !hidden && dir.join("manifest.json").exists() {
-            sets.push(load(&dir)?);
+        let name = dir.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with('.') || !dir.join("manifest.json").exists() {
+            continue;
+        }
+        match load(&dir) {
+            Ok(set) => found.sets.push(set),
+            Err(error) => found.damaged.push((name.into_owned(), error)),
         }
     }
-    sets.sort_by_key(|s| s.manifest.taken);
-    Ok(sets)
+    found.sets.sort_by_key(|s| s.manifest.taken);
+    found.damaged.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(found)
 }
 
 fn load(dir: &Path) -> Result<Set, BackupError> {
@@ -220,13 +288,38 @@ fn load(dir: &Path) -> Result<Set, BackupError> {
 }
 
 /// The newest set that has `node`, or the one that is named.
+///
+/// A damaged set that may be newer isn't passed over in silence: whoever wants an older one has to name it.
 pub fn newest(root: &Path, node: &str, set: Option<&str>) -> Result<Set, BackupError> {
-    list(root)?
+    let Found { sets, damaged } = list(root)?;
+    let names = sets.iter().map(|set| set.manifest.set.clone()).collect();
+    let found = sets
         .into_iter()
         .rev()
         .filter(|s| set.is_none_or(|name| s.manifest.set == name))
-        .find(|s| s.manifest.node(node).is_some())
-        .ok_or_else(|| BackupError::NoSet(set.map(str::to_owned)))
+        .find(|s| s.manifest.node(node).is_some());
+    let newer = |name: &String| match (&found, set) {
+        (_, Some(wanted)) => name == wanted,
+        (Some(found), None) => *name > found.manifest.set,
+        (None, None) => true,
+    };
+    if let Some((name, error)) = damaged.into_iter().rev().find(|(name, _)| newer(name)) {
+        let instead = found.map(|set| set.manifest.set);
+        return Err(BackupError::Refused {
+            message: format!("the backup set {name} can't be read: {error}"),
+            hints: instead
+                .map(|older| format!("the newest that can be read has to be named: {older}"))
+                .into_iter()
+                .collect(),
+        });
+    }
+    found.ok_or_else(|| BackupError::NoSet {
+        wanted: match set {
+            Some(set) => format!(" '{set}' with {node} in it"),
+            None => format!(" with {node} in it"),
+        },
+        sets: names,
+    })
 }
 
 impl Set {
@@ -235,7 +328,10 @@ impl Set {
         let archive = self
             .manifest
             .node(node)
-            .ok_or_else(|| BackupError::NoSet(Some(self.manifest.set.clone())))?;
+            .ok_or_else(|| BackupError::Refused {
+                message: format!("{node} is not in the backup set {}", self.manifest.set),
+                hints: Vec::new(),
+            })?;
         let path = self.dir.join(&archive.archive);
         let damaged = |reason: String| BackupError::Damaged {
             path: path.clone(),

@@ -9,5 +9,5 @@ mod restore;
 mod tests;
 
 pub(crate) use certificate::hex;
-pub use certs::{BackupError, PATHS, Set, list, newest, take};
-pub use restore::{RestoreOptions, chosen, restore, same_authorities};
+pub use certs::{BackupError, Found, PATHS, Set, list, newest, take};
+pub use restore::{Halfway, RestoreOptions, chosen, restore, same_authorities};

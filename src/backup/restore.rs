@@ -7,7 +7,7 @@ use crate::cluster::Hand;
 use crate::journal::{Event, Level, Sink};
 use indexmap::IndexMap;
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// What a restore is asked to do.
@@ -41,7 +41,7 @@ pub fn same_authorities(
                     short(now)
                 ),
                 hints: vec![
-                    "certificates of another authority would cut the node off; take the right set (kopsrun backup certs --list)".to_owned(),
+                    "certificates of another authority would cut the node off; take the right set (kopsrun backup list, then --set)".to_owned(),
                     "if the authority is being put back on purpose: --force-ca".to_owned(),
                 ],
             });
@@ -65,6 +65,14 @@ pub fn chosen<'a>(archive: &'a NodeArchive, only: &[String]) -> Vec<&'a FileEntr
     chosen
 }
 
+/// Why a restore ended early, and what it had written by then. Every file is either as it was or as in the backup.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct Halfway {
+    pub error: BackupError,
+    pub written: Vec<String>,
+}
+
 /// Put the chosen files of `set` back on the node. Returns the paths that changed.
 pub async fn restore(
     set: &Set,
@@ -72,34 +80,73 @@ pub async fn restore(
     live: &BTreeMap<String, String>,
     options: &RestoreOptions,
     sink: &dyn Sink,
-) -> Result<Vec<String>, BackupError> {
+) -> Result<Vec<String>, Halfway> {
+    let mut changed = Vec::new();
+    match write(set, hand, live, options, sink, &mut changed).await {
+        Ok(()) => Ok(changed),
+        Err(error) => Err(Halfway {
+            error,
+            written: if options.check { Vec::new() } else { changed },
+        }),
+    }
+}
+
+async fn write(
+    set: &Set,
+    hand: &Hand,
+    live: &BTreeMap<String, String>,
+    options: &RestoreOptions,
+    sink: &dyn Sink,
+    changed: &mut Vec<String>,
+) -> Result<(), BackupError> {
     let (path, archive) = set.verified(&hand.name)?;
     if !options.force_ca {
         same_authorities(archive, live)?;
     }
-    let mut changed = Vec::new();
-    for entry in chosen(archive, &options.only) {
+    let chosen = chosen(archive, &options.only);
+    for parent in parents(&chosen) {
+        open_way(hand, parent, options.check).await?;
+    }
+    for entry in chosen {
         if put(hand, &path, entry, options.check).await? {
+            let did = if options.check {
+                "would write"
+            } else {
+                "wrote"
+            };
             sink.emit(Event::Note {
                 level: Level::Info,
                 text: format!(
-                    "{} {} ({} {}:{})",
-                    if options.check {
-                        "would write"
-                    } else {
-                        "wrote"
-                    },
-                    entry.path,
-                    entry.mode,
-                    entry.owner,
-                    entry.group
+                    "{did} {} ({} {}:{})",
+                    entry.path, entry.mode, entry.owner, entry.group
                 ),
                 host: Some(hand.name.clone()),
             });
             changed.push(entry.path.clone());
         }
     }
-    Ok(changed)
+    Ok(())
+}
+
+/// Directories above the entries that the archive itself doesn't hold: a new machine has none of them.
+fn parents<'a>(chosen: &[&'a FileEntry]) -> BTreeSet<&'a Path> {
+    let held: BTreeSet<&Path> = chosen.iter().map(|entry| Path::new(&entry.path)).collect();
+    chosen
+        .iter()
+        .filter_map(|entry| Path::new(&entry.path).parent())
+        .filter(|parent| !held.contains(parent))
+        .collect()
+}
+
+/// Makes a directory that isn't there, open to all as those above certificates are; one that is there stays as it is.
+async fn open_way(hand: &Hand, path: &Path, check: bool) -> Result<(), BackupError> {
+    let mut look = hand.task("file", json!({ "path": path, "state": "directory" }));
+    look.check = true;
+    if hand.run(look, IndexMap::new()).await?.changed && !check {
+        let args = json!({ "path": path, "state": "directory", "mode": "0755" });
+        hand.run(hand.task("file", args), IndexMap::new()).await?;
+    }
+    Ok(())
 }
 
 async fn put(
@@ -129,9 +176,10 @@ async fn put(
             "path": entry.path, "state": "directory",
             "mode": entry.mode, "owner": entry.owner, "group": entry.group,
         }),
-        EntryKind::Link => {
-            json!({ "path": entry.path, "src": entry.target, "state": "link", "force": true })
-        }
+        EntryKind::Link => json!({
+            "path": entry.path, "src": entry.target, "state": "link", "force": true,
+            "owner": entry.owner, "group": entry.group, "follow": false,
+        }),
     };
     let mut task = hand.task("file", state);
     task.check = check;

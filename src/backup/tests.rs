@@ -160,13 +160,67 @@ fn unfinished_sets_do_not_show() {
     let hidden = root.path().join(".certs-2.part");
     fs::create_dir(&hidden).expect("made");
     fs::write(hidden.join("manifest.json"), "{}").expect("written");
-    assert!(list(root.path()).expect("listed").is_empty());
+    assert!(list(root.path()).expect("listed").sets.is_empty());
     assert_eq!(
         newest(root.path(), "node3", None)
             .expect_err("none")
             .to_string(),
-        "there is no backup set"
+        "there is no backup set with node3 in it"
     );
+}
+
+#[test]
+fn a_damaged_set_hides_no_other_and_is_not_passed_over() {
+    let root = tempfile::tempdir().expect("a directory");
+    set(root.path(), &authority());
+    let damaged = |name: &str| {
+        let dir = root.path().join(name);
+        fs::create_dir(&dir).expect("made");
+        fs::write(dir.join("manifest.json"), "{").expect("written");
+    };
+    damaged("certs-0");
+    let found = list(root.path()).expect("listed");
+    assert_eq!((found.sets.len(), found.damaged.len()), (1, 1));
+    assert!(newest(root.path(), "node3", None).is_ok(), "an older one");
+    damaged("certs-2");
+    let error = newest(root.path(), "node3", None).expect_err("refused");
+    let BackupError::Refused { message, hints } = error else {
+        panic!("{error}");
+    };
+    assert!(message.contains("certs-2 can't be read"), "{message}");
+    assert!(hints[0].contains("certs-1"), "{hints:?}");
+    assert!(newest(root.path(), "node3", Some("certs-1")).is_ok());
+}
+
+#[tokio::test]
+async fn what_a_killed_backup_left_is_swept_away_and_a_running_one_is_not() {
+    let root = tempfile::tempdir().expect("a directory");
+    let (dead, live) = (
+        root.path().join(".certs-1.part"),
+        root.path().join(".certs-2.part"),
+    );
+    for dir in [&dead, &live] {
+        fs::create_dir(dir).expect("made");
+        fs::write(dir.join("node1.tar.part"), "key").expect("written");
+    }
+    let lock = fs::File::open(&live).expect("opened");
+    lock.lock().expect("locked");
+    let error = take(root.path(), &[], Vec::new(), &Nothing).await;
+    assert!(matches!(error, Err(BackupError::Nothing(_))));
+    assert!(!dead.exists() && live.exists());
+    let left: Vec<_> = fs::read_dir(root.path()).expect("read").collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+}
+
+/// Hears nothing.
+struct Nothing;
+
+impl crate::journal::Sink for Nothing {
+    fn emit(&self, _event: crate::journal::Event) {}
+
+    fn emit_synced(&self, _event: crate::journal::Event) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 #[test]

@@ -5,8 +5,9 @@ use super::context::Context;
 use super::failure::{Failure, Kind};
 use super::record;
 use super::site::Operation;
-use crate::backup;
+use crate::backup::{self, BackupError, Found};
 use crate::content::inventory::Unknown;
+use crate::content::place::Fault;
 use crate::journal::{Event, RunEnd, Sink};
 use crate::ops::certs;
 use crate::ui::table::Table;
@@ -70,9 +71,14 @@ fn take(args: &Certs, context: &Context) -> Result<u8, Failure> {
     } else {
         args.paths.clone()
     };
-    let typed: Vec<String> = std::env::args().skip(2).collect();
     let sources = context.sources(&args.operation.hosts)?;
-    let record = record::create("backup", &typed, &sources, &args.operation.records, context)?;
+    let record = record::create(
+        "backup",
+        &context.typed,
+        &sources,
+        &args.operation.records,
+        context,
+    )?;
     super::block_on(context, async {
         let taken = certs::take(&site, &hosts, &paths, &record).await;
         let (end, exit_code, message) = match &taken {
@@ -119,7 +125,7 @@ fn take(args: &Certs, context: &Context) -> Result<u8, Failure> {
 }
 
 fn list(args: &List, context: &Context) -> Result<u8, Failure> {
-    let sets = backup::list(&args.operation.backups(context))
+    let Found { sets, damaged } = backup::list(&args.operation.backups(context))
         .map_err(|error| Failure::new(Kind::Broken, error.to_string()))?;
     if context.format == Format::Json {
         let manifests =
@@ -127,7 +133,7 @@ fn list(args: &List, context: &Context) -> Result<u8, Failure> {
         context.print_json(
             &manifests.map_err(|error| Failure::new(Kind::Broken, error.to_string()))?,
         )?;
-        return Ok(0);
+        return whole(damaged);
     }
     let mut table = Table::new(["SET", "TAKEN", "NODES", "MISSING"]);
     for set in &sets {
@@ -151,5 +157,20 @@ fn list(args: &List, context: &Context) -> Result<u8, Failure> {
     } else {
         table.text()
     })?;
-    Ok(0)
+    whole(damaged)
+}
+
+/// Sets that can't be read are told after those that can.
+fn whole(damaged: Vec<(String, BackupError)>) -> Result<u8, Failure> {
+    if damaged.is_empty() {
+        return Ok(0);
+    }
+    let told = damaged.into_iter().map(|(name, error)| {
+        Fault::new(format!("the set {name} is damaged: {error}"))
+            .hint("nothing can be restored from it; if no copy of it is elsewhere, remove it")
+    });
+    Err(Failure {
+        kind: Kind::Failed,
+        faults: told.collect(),
+    })
 }

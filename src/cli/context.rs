@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 /// The surroundings of one command.
 pub(super) struct Context {
     pub environment: Arc<BTreeMap<String, String>>,
+    /// What was typed after the verb, options that came before it included.
+    pub typed: Vec<String>,
     pub home: PathBuf,
     pub directory: PathBuf,
     pub format: Format,
@@ -29,7 +31,7 @@ pub(super) struct Context {
 }
 
 impl Context {
-    pub(super) fn new(output: &Output) -> Result<Self, Failure> {
+    pub(super) fn new(output: &Output, typed: Vec<String>) -> Result<Self, Failure> {
         let environment: BTreeMap<String, String> = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
@@ -46,6 +48,7 @@ impl Context {
             )
         })?;
         Ok(Self {
+            typed,
             home: environment
                 .get("HOME")
                 .map_or_else(|| PathBuf::from("/root"), PathBuf::from),
@@ -183,7 +186,7 @@ pub(super) fn watch_signals(cancel: CancellationToken) -> io::Result<()> {
             cancel.cancel();
             let _closed = writeln!(
                 io::stderr(),
-                "\nstopping after the current step; press Ctrl-C again to end at once"
+                "\nstopping: tasks are ended on their hosts, a step of an operation is finished first; Ctrl-C again ends at once"
             );
         }
     });

@@ -67,10 +67,9 @@ pub(super) fn run(args: &Exec, context: &Context) -> Result<u8, Failure> {
         &args.escalation,
         context,
     )?;
-    let typed: Vec<String> = std::env::args().skip(2).collect();
     let record = record::create(
         "exec",
-        &typed,
+        &context.typed,
         &context.sources(&args.hosts)?,
         &args.records,
         context,

@@ -11,6 +11,7 @@ use crate::play::{FactSettings, Links, Request, Source};
 use crate::ui::table::Table;
 use clap::Args;
 use std::sync::Arc;
+use std::time::Duration;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -98,11 +99,7 @@ fn list(cache: &Cache, context: &Context) -> Result<u8, Failure> {
     let mut table = Table::new(["HOST", "AGE", "STATE"]);
     for entry in &entries {
         let state = if entry.stale { "too old" } else { "fresh" };
-        table.row([
-            entry.host.clone(),
-            format!("{} s", entry.age.as_secs()),
-            state.to_owned(),
-        ]);
+        table.row([entry.host.clone(), age(entry.age), state.to_owned()]);
     }
     context.print(&if entries.is_empty() {
         "no facts are cached\n".to_owned()
@@ -110,6 +107,17 @@ fn list(cache: &Cache, context: &Context) -> Result<u8, Failure> {
         table.text()
     })?;
     Ok(0)
+}
+
+/// `42 s`, `7 min`, `5 h 12 min`, `3 d 4 h`.
+fn age(age: Duration) -> String {
+    let seconds = age.as_secs();
+    match (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (days, hours, _) => format!("{days} d {hours} h"),
+    }
 }
 
 fn gather(pattern: &str, args: &Facts, context: &Context) -> Result<u8, Failure> {
@@ -125,10 +133,9 @@ fn gather(pattern: &str, args: &Facts, context: &Context) -> Result<u8, Failure>
         context,
     )?;
     let pool = connections::pool(&args.connection, context)?;
-    let typed: Vec<String> = std::env::args().skip(2).collect();
     let record = record::create(
         "facts",
-        &typed,
+        &context.typed,
         &context.sources(&args.hosts)?,
         &args.records,
         context,

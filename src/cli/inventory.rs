@@ -50,7 +50,7 @@ pub(super) fn run(args: &Inventory, context: &Context) -> Result<u8, Failure> {
             .collect();
         context.print_json(&vars.into())?;
     } else if let Some(group) = &args.what.graph {
-        context.print(&inventory.graph(group)?)?;
+        context.print(&format!("{}\n", inventory.graph(group)?))?;
     } else if let Some(pattern) = &args.what.hosts_of {
         let hosts = inventory
             .select(pattern, args.hosts.limit.as_deref(), Unknown::Fault)?

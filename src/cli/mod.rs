@@ -23,10 +23,11 @@ mod runs;
 mod site;
 
 use args::Format;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use context::Context;
 use failure::{Failure, Kind};
 use std::future::Future;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Orchestrates the life of Kubernetes clusters over SSH: replace, add and remove nodes, back up, restore, upgrade.
@@ -65,7 +66,7 @@ enum Verb {
 /// Runs the command that was typed.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let context = match Context::new(&cli.output) {
+    let context = match Context::new(&cli.output, typed(std::env::args().skip(1))) {
         Ok(context) => context,
         Err(failure) => {
             eprintln!(
@@ -86,6 +87,37 @@ pub fn main() -> ExitCode {
             failure.kind.into()
         }
     }
+}
+
+/// What was typed, without the verb.
+fn typed(words: impl Iterator<Item = String>) -> Vec<String> {
+    let cli = Cli::command();
+    let is_verb = |word: &str| cli.find_subcommand(word).is_some();
+    let mut words: Vec<String> = words.collect();
+    if let Some(verb) = words.iter().position(|word| is_verb(word)) {
+        words.remove(verb);
+    }
+    words
+}
+
+/// Runs a command line that was typed before, in the directory where it was typed.
+fn again(words: &[String], directory: &Path) -> Result<u8, Failure> {
+    let line = || std::iter::once("kopsrun".to_owned()).chain(words.iter().cloned());
+    let cli = Cli::try_parse_from(line()).map_err(|error| {
+        Failure::new(
+            Kind::Input,
+            format!("what was typed then isn't understood now: {error}"),
+        )
+    })?;
+    std::env::set_current_dir(directory).map_err(|error| {
+        let dir = directory.display();
+        Failure::new(
+            Kind::Input,
+            format!("the directory where it was started can't be entered: {dir}: {error}"),
+        )
+    })?;
+    let context = Context::new(&cli.output, typed(words.iter().cloned()))?;
+    dispatch(&cli.verb, &context)
 }
 
 fn dispatch(verb: &Verb, context: &Context) -> Result<u8, Failure> {

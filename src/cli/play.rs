@@ -99,10 +99,9 @@ pub(super) fn run(args: &Play, context: &Context) -> Result<u8, Failure> {
         };
         return plays::look(&request, look, context);
     }
-    let typed: Vec<String> = std::env::args().skip(2).collect();
     let record = record::create(
         "play",
-        &typed,
+        &context.typed,
         &context.sources(&args.hosts)?,
         &args.records,
         context,

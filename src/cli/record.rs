@@ -31,6 +31,7 @@ pub(super) fn create(
         .collect();
     let mut meta = Meta::new(verb, arguments, sources);
     meta.user = user(context);
+    meta.options = serde_json::json!({ "directory": context.directory });
     Run::create(&root(records, context), meta, Some(observer(context))).map_err(Failure::from)
 }
 

@@ -66,9 +66,12 @@ pub(super) fn run(args: &ReplaceNode, context: &Context) -> Result<u8, Failure> 
         yes: args.yes,
     };
     let site = operation.site(context)?;
-    let typed: Vec<String> = std::env::args().skip(2).collect();
     let sources = context.sources(&args.operation.hosts)?;
-    let mut meta = Meta::new(replace_node::COMMAND, &typed, record::absolute(&sources));
+    let mut meta = Meta::new(
+        replace_node::COMMAND,
+        &context.typed,
+        record::absolute(&sources),
+    );
     meta.user = record::user(context);
     meta.options = serde_json::to_value(&options)
         .map_err(|error| Failure::new(Kind::Broken, error.to_string()))?;

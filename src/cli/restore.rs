@@ -5,8 +5,8 @@ use super::failure::{Failure, Kind};
 use super::record;
 use super::site::Operation;
 use crate::backup::RestoreOptions;
-use crate::journal::{Event, RunEnd, Sink};
-use crate::ops::certs::{self, Restore as Wanted};
+use crate::journal::{Event, Holder, RunEnd, Sink};
+use crate::ops::certs::{self, Restore as Wanted, RestoreFailure};
 use clap::{Args, Subcommand};
 
 /// Put archives back
@@ -60,11 +60,10 @@ pub(super) fn run(args: &Restore, context: &Context) -> Result<u8, Failure> {
             format!("the inventory has no host '{}'", args.node),
         ));
     }
-    let typed: Vec<String> = std::env::args().skip(2).collect();
     let sources = context.sources(&args.operation.hosts)?;
     let record = record::create(
         "restore",
-        &typed,
+        &context.typed,
         &sources,
         &args.operation.records,
         context,
@@ -80,12 +79,12 @@ pub(super) fn run(args: &Restore, context: &Context) -> Result<u8, Failure> {
         yes: args.yes,
     };
     super::block_on(context, async {
-        let restored = certs::restore(&site, &wanted, &record).await;
+        let restored = certs::restore(&site, &wanted, &Holder::of(record.meta()), &record).await;
         let (end, exit_code, message) = match &restored {
             Ok(done) if done.declined => (
                 RunEnd::Refused,
                 Kind::Refused.code(),
-                "not confirmed".to_owned(),
+                "not confirmed (--yes goes ahead without asking)".to_owned(),
             ),
             Ok(done) => {
                 let would = if args.check {
@@ -104,7 +103,10 @@ pub(super) fn run(args: &Restore, context: &Context) -> Result<u8, Failure> {
                     ),
                 )
             }
-            Err(error) => (RunEnd::Refused, Kind::Refused.code(), error.message.clone()),
+            Err(error) => {
+                let (end, kind) = ended(error);
+                (end, kind.code(), error.failure().message.clone())
+            }
         };
         let finished = Event::RunFinished {
             end,
@@ -113,6 +115,18 @@ pub(super) fn run(args: &Restore, context: &Context) -> Result<u8, Failure> {
             next: Vec::new(),
         };
         record.emit_synced(finished).map_err(record::unwritable)?;
-        restored.map(|_| exit_code).map_err(Failure::from)
+        restored.map(|_| exit_code).map_err(|error| Failure {
+            kind: ended(&error).1,
+            ..Failure::from(error.failure().clone())
+        })
     })
+}
+
+fn ended(error: &RestoreFailure) -> (RunEnd, Kind) {
+    match error {
+        RestoreFailure::Refused(_) => (RunEnd::Refused, Kind::Refused),
+        RestoreFailure::Unreachable(_) => (RunEnd::Failed, Kind::Input),
+        RestoreFailure::Locked(_) => (RunEnd::Refused, Kind::Locked),
+        RestoreFailure::Failed(_) => (RunEnd::Failed, Kind::Failed),
+    }
 }

@@ -24,12 +24,14 @@ const MOST_NOISE: usize = 64 * 1024;
 /// The part of the script that doesn't depend on the programs. It runs under any POSIX shell; it has no single quote,
 /// no newline and no exclamation mark, so that csh, fish and zsh hand it on as it is.
 ///
+/// The script works with a umask and a locale of its own; the agent, and what tasks make, get the login's (`$o`, `$l`).
 /// `t DIR` tries one folder and only returns when it can't be used. `$h` is the wanted SHA-256, `$skip` holds folders
 /// that failed before, `$r` collects reasons as `DIR=REASON|`.
 const SCRIPT: &str = concat!(
     "k() { sha256sum < \"$1\" 2>/dev/null || openssl dgst -sha256 -r < \"$1\" 2>&1; }; ",
     "n() { r=\"$r$d=$1|\"; }; ",
-    "x() { if [ -x \"$f\" ]; then echo \"kopsrun-boot run $d\"; exec \"$f\" --stdio; fi; }; ",
+    "x() { if [ -x \"$f\" ]; then echo \"kopsrun-boot run $d\"; umask $o; ",
+    "if [ -n \"$l\" ]; then LC_ALL=$l; else unset LC_ALL; fi; exec \"$f\" --stdio; fi; }; ",
     "t() { d=$1; f=$d/agent-$h; ",
     "case \" $skip \" in *\" $d \"*) n \"cannot execute here\"; return;; esac; ",
     "if [ -L \"$d\" ]; then n \"is a symbolic link\"; return; fi; ",
@@ -115,7 +117,7 @@ impl Programs {
             .expect("a String takes all");
         }
         format!(
-            "exec /bin/sh -c 'LC_ALL=C; export LC_ALL; umask 077; skip=\"{}\"; m=$(uname -m); \
+            "exec /bin/sh -c 'o=$(umask); l=$LC_ALL; LC_ALL=C; export LC_ALL; umask 077; skip=\"{}\"; m=$(uname -m); \
              case $m in {cases}*) echo \"kopsrun-boot arch $m\"; exit 0;; esac; {SCRIPT}'",
             skip.join(" ")
         )

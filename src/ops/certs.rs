@@ -1,12 +1,12 @@
 //! `backup certs` and `restore certs`: which hosts, what is compared, what is asked.
 
 use super::engine::Failure;
-use super::site::Site;
+use super::site::{LinkFailure, Site};
 use crate::backup::certificate::CertificateInfo;
-use crate::backup::{self, BackupError, RestoreOptions, Set};
+use crate::backup::{self, BackupError, Halfway, RestoreOptions, Set};
 use crate::cluster::HandError;
 use crate::cluster::door::Door;
-use crate::journal::Sink;
+use crate::journal::{Holder, Lock, LockError, Silent, Sink};
 use futures::future::join_all;
 use std::collections::BTreeMap;
 
@@ -15,6 +15,15 @@ impl From<BackupError> for Failure {
         match error {
             BackupError::Refused { message, hints } => Self { message, hints },
             BackupError::Hand(error) => error.into(),
+            BackupError::NoSet { ref sets, .. } => {
+                let hint = match sets.is_empty() {
+                    true => "take one while nodes are well: kopsrun backup certs".to_owned(),
+                    false => format!("there are {}", sets.join(", ")),
+                };
+                Self::new(error.to_string()).hint(hint)
+            }
+            BackupError::Damaged { .. } => Self::new(error.to_string())
+                .hint("take another set: kopsrun backup list shows them, --set NAME names one"),
             other => Self::new(other.to_string()),
         }
     }
@@ -62,20 +71,69 @@ pub struct Restored {
     pub declined: bool,
 }
 
+/// Why nothing, or not everything, was put back.
+#[derive(Debug, Clone)]
+pub enum RestoreFailure {
+    /// Nothing was changed: it would do harm, or there is nothing to restore from.
+    Refused(Failure),
+    /// Nothing was changed: the node can't be entered.
+    Unreachable(Failure),
+    /// Nothing was changed: another run works on the cluster.
+    Locked(Failure),
+    /// It failed while files were written.
+    Failed(Failure),
+}
+
+impl RestoreFailure {
+    pub fn failure(&self) -> &Failure {
+        match self {
+            Self::Refused(failure)
+            | Self::Unreachable(failure)
+            | Self::Locked(failure)
+            | Self::Failed(failure) => failure,
+        }
+    }
+}
+
 /// Put the certificates of a node back: compared first, shown, asked, written.
-pub async fn restore(site: &Site, what: &Restore, sink: &dyn Sink) -> Result<Restored, Failure> {
-    let set = backup::newest(&site.backups, &what.node, what.set.as_deref())?;
+pub async fn restore(
+    site: &Site,
+    what: &Restore,
+    holder: &Holder,
+    sink: &dyn Sink,
+) -> Result<Restored, RestoreFailure> {
+    let _lock = match what.options.check {
+        true => None,
+        false => Some(
+            Lock::take(&site.locks, &site.cluster, holder)
+                .map_err(|error| RestoreFailure::Locked(locked(&error)))?,
+        ),
+    };
+    let refused = |failure: Failure| RestoreFailure::Refused(failure);
+    let set = backup::newest(&site.backups, &what.node, what.set.as_deref())
+        .map_err(|error| refused(error.into()))?;
     let name = set.manifest.set.clone();
+    // What is damaged is told before anything is connected.
+    set.verified(&what.node)
+        .map_err(|error| refused(error.into()))?;
     let live = match what.options.force_ca {
         true => BTreeMap::new(),
-        false => live_authorities(site, &set, &what.node).await?,
+        false => live_authorities(site, &set, &what.node)
+            .await
+            .map_err(refused)?,
     };
-    let hand = site.host(&what.node).await?;
+    let hand = site.host(&what.node).await.map_err(|error| match error {
+        LinkFailure::Config(failure) => RestoreFailure::Refused(failure),
+        LinkFailure::Link(error) => RestoreFailure::Unreachable(error.into()),
+    })?;
     let look = RestoreOptions {
         check: true,
         ..what.options.clone()
     };
-    let changed = backup::restore(&set, &hand, &live, &look, sink).await?;
+    let shown: &dyn Sink = if what.options.check { sink } else { &Silent };
+    let changed = backup::restore(&set, &hand, &live, &look, shown)
+        .await
+        .map_err(|halfway| refused(halfway.error.into()))?;
     let restored = |declined| Restored {
         set: name.clone(),
         changed: changed.clone(),
@@ -94,8 +152,31 @@ pub async fn restore(site: &Site, what: &Restore, sink: &dyn Sink) -> Result<Res
             return Ok(restored(true));
         }
     }
-    backup::restore(&set, &hand, &live, &what.options, sink).await?;
+    backup::restore(&set, &hand, &live, &what.options, sink)
+        .await
+        .map_err(|halfway| stopped(halfway, changed.len()))?;
     Ok(restored(false))
+}
+
+fn locked(error: &LockError) -> Failure {
+    let failure = Failure::new(error.to_string());
+    match error {
+        LockError::Held { .. } => failure.hint("wait for it to end, or stop it"),
+        LockError::Io { .. } => failure,
+    }
+}
+
+/// A restore that failed while it wrote `all` files.
+fn stopped(halfway: Halfway, all: usize) -> RestoreFailure {
+    let mut failure: Failure = halfway.error.into();
+    failure.message = format!(
+        "{} of {all} files were written, then: {}",
+        halfway.written.len(),
+        failure.message
+    );
+    RestoreFailure::Failed(failure.hint(
+        "no file is half-written: each is as it was or as in the backup; when the cause is gone, the same command goes on",
+    ))
 }
 
 /// Public keys of the authorities in the archive, as other nodes have them now.

@@ -1,6 +1,6 @@
 //! One task on some hosts, as a play.
 
-use crate::content::place::Fault;
+use crate::content::place::{Fault, Place};
 use crate::content::playbook::{Loader, Play};
 use std::path::Path;
 use std::sync::Arc;
@@ -30,5 +30,16 @@ pub(super) fn plays(
         "gather_facts": false,
         "tasks": [{ module: arguments }],
     }]);
-    loader.plays(&play.to_string(), Path::new("the command line"), dir)
+    let name = Path::new("the command line");
+    loader
+        .plays(&play.to_string(), name, dir)
+        .map_err(|faults| faults.into_iter().map(|fault| typed(fault, name)).collect())
+}
+
+/// Lines and columns of the play that was made here say nothing to the person who typed.
+fn typed(mut fault: Fault, name: &Path) -> Fault {
+    if let Some(place) = fault.place.take_if(|place| *place.file == *name) {
+        fault.place = Some(Place::file(&place.file));
+    }
+    fault
 }

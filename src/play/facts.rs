@@ -3,7 +3,7 @@
 use super::hands::Connect;
 use super::request::{FactSettings, PlayError, Request, Source, Summary};
 use super::run::Run;
-use crate::content::inventory::HostName;
+use crate::content::inventory::{HostName, Unknown};
 use crate::content::value::Value;
 use crate::journal::Sink;
 use indexmap::IndexMap;
@@ -161,9 +161,17 @@ impl Run {
     /// Reads what the cache knows of every host of the inventory, or forgets it when that was asked for.
     pub(super) fn load_facts(&self) {
         let Some(cache) = &self.cache else { return };
-        let hosts: Vec<HostName> = self.store.inventory().hosts();
+        let inventory = self.store.inventory();
+        // As in Ansible: `--limit` says whose facts are forgotten.
+        let limited = self.request.limit.as_deref().and_then(|limit| {
+            let selected = inventory.select("all", Some(limit), Unknown::Fault);
+            Some(selected.ok()?.hosts)
+        });
+        let hosts: Vec<HostName> = inventory.hosts();
         for host in hosts {
-            if self.request.facts.flush {
+            if self.request.facts.flush
+                && limited.as_ref().is_none_or(|in_it| in_it.contains(&host))
+            {
                 if let Err(error) = cache.clear(&host) {
                     self.warn(&format!("facts of {host} can't be forgotten: {error}"));
                 }

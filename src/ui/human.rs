@@ -1,7 +1,7 @@
 //! Draws the events of a run for people: plays as ansible-playbook prints them, operations as numbered steps.
 
 use super::color::{Paint, Tone};
-use super::{diff, json, plan};
+use super::{adhoc, diff, json, plan};
 use crate::journal::{Counts, Event, Level, Outcome, Record, RunEnd, Status};
 use indexmap::IndexMap;
 use serde_json::Value;
@@ -68,6 +68,7 @@ impl<W: Write> Human<W> {
             Event::RunResumed { user, host, .. } => {
                 self.line(Tone::Dim, &format!("resumed by {user} on {host}"))?;
             }
+            Event::PlayStarted { .. } | Event::Stats { .. } if self.ad_hoc => {}
             Event::PlayStarted { name, .. } => self.banner(&format!("PLAY [{name}]"))?,
             Event::TaskStarted {
                 name,
@@ -77,7 +78,13 @@ impl<W: Write> Human<W> {
                 ..
             } => {
                 self.module.clone_from(module);
-                self.task_banner(name, role.as_deref(), *handler)?;
+                if !self.ad_hoc {
+                    self.task_banner(name, role.as_deref(), *handler)?;
+                }
+            }
+            Event::HostResult { .. } if self.ad_hoc => {
+                let text = adhoc::draw(&record.event, self.module.as_deref(), self.paint);
+                self.out.write_all(text.as_bytes())?;
             }
             Event::HostResult { .. } => self.result(&record.event)?,
             Event::Stats { hosts } => self.recap(hosts)?,
@@ -242,8 +249,6 @@ impl<W: Write> Human<W> {
                 self.line(Tone::Plain, &format!("  task at {place}"))?;
             }
             self.hints(hints)?;
-        } else if self.ad_hoc {
-            self.output_of(result)?;
         }
         if *status == Status::Ignored {
             self.line(Tone::Skipped, "...ignoring")?;
@@ -349,7 +354,7 @@ impl<W: Write> Human<W> {
             RunEnd::Interrupted => ("interrupted", Tone::Warning),
         };
         // A play that went through has said so in its recap.
-        if self.steps > 0 || message.is_some() || !next.is_empty() {
+        if self.steps > 0 || end == RunEnd::Interrupted || message.is_some() || !next.is_empty() {
             match message {
                 Some(message) => self.line(tone, &format!("{word}: {message}"))?,
                 None => self.line(tone, word)?,

@@ -158,6 +158,18 @@ impl Lab {
         command
     }
 
+    /// kopsrun in the lab's network, for verbs that take no inventory.
+    pub fn bare(&self, words: &[&str]) -> Ran {
+        let mut command = self.tool();
+        command
+            .args(["in", env!("CARGO_BIN_EXE_kopsrun")])
+            .args(words)
+            .env("HOME", self.home())
+            .env_remove("SSH_AUTH_SOCK")
+            .current_dir(self.home());
+        finish(&mut command)
+    }
+
     pub fn start(&self, words: &[&str]) -> Child {
         self.command(words).spawn().expect("kopsrun starts")
     }
@@ -173,9 +185,14 @@ impl Lab {
         ran
     }
 
+    /// Where kopsrun keeps what outlives a command.
+    pub fn state(&self) -> PathBuf {
+        self.home().join(".local/state/kopsrun")
+    }
+
     /// Records of runs, the oldest first.
     pub fn runs(&self) -> Vec<PathBuf> {
-        let mut runs: Vec<PathBuf> = fs::read_dir(self.home().join(".local/state/kopsrun/runs"))
+        let mut runs: Vec<PathBuf> = fs::read_dir(self.state().join("runs"))
             .into_iter()
             .flatten()
             .map(|entry| entry.expect("an entry").path())
@@ -228,6 +245,11 @@ impl fmt::Display for Ran {
             self.code, self.took, self.stdout, self.stderr
         )
     }
+}
+
+/// Permissions of a file on this machine.
+pub fn mode(path: &Path) -> u32 {
+    fs::metadata(path).expect("it is there").mode() & 0o7777
 }
 
 pub fn finish(command: &mut Command) -> Ran {

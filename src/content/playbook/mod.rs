@@ -13,6 +13,7 @@ mod play;
 mod role;
 mod setting;
 mod task;
+mod templates;
 #[cfg(test)]
 mod tests;
 mod tree;

@@ -178,6 +178,7 @@ impl Pass<'_> {
             search: Arc::from([directory(file)]),
             ..Frame::empty()
         });
+        self.check_frame(&frame);
         self.check_choice(&draft.strategy, "strategy", STRATEGIES, &frame);
         self.check_choice(&draft.order, "order", ORDERS, &frame);
         Some(self.body(node, file, hosts, draft, &frame, outer))

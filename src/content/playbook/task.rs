@@ -67,13 +67,17 @@ impl Cx {
     }
 
     pub(super) fn inside(&self, keywords: Keywords) -> Arc<Frame> {
-        Arc::new(Frame {
+        Arc::new(self.level(keywords))
+    }
+
+    fn level(&self, keywords: Keywords) -> Frame {
+        Frame {
             keywords,
             parent: Some(Arc::clone(&self.frame)),
             search: Arc::clone(&self.search),
             includes: Arc::clone(&self.frame.includes),
             ..Frame::empty()
-        })
+        }
     }
 }
 
@@ -166,7 +170,11 @@ impl Pass<'_> {
             );
             return None;
         }
-        let frame = cx.inside(keywords);
+        let frame = Arc::new(Frame {
+            rescued: sections[1].is_some(),
+            ..cx.level(keywords)
+        });
+        self.check_frame(&frame);
         let inner = Cx {
             frame: Arc::clone(&frame),
             ..cx.clone()
@@ -291,7 +299,7 @@ impl Pass<'_> {
                 },
             ));
         }
-        Some(Task {
+        let task = Task {
             id: self.loader.id(),
             place: node.place.clone(),
             name: draft.name,
@@ -308,7 +316,9 @@ impl Pass<'_> {
             listen: draft.listen,
             apply,
             handler: cx.handlers,
-        })
+        };
+        self.check_task(&task);
+        Some(task)
     }
 
     /// Keywords of `apply:`.

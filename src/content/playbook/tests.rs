@@ -383,3 +383,36 @@ fn wrong_shapes_are_told_in_words() {
     let syntax = one("- hosts: all\n  tasks:\n  - debug: msg=a\n   bad: x\n");
     assert!(syntax[0].starts_with("site.yml:4:"), "{syntax:?}");
 }
+
+#[test]
+fn templates_of_tasks_are_told_before_anything_runs() {
+    let site = "\
+- hosts: all
+  tasks:
+    - debug: {msg: \"{{ a | uper }}\"}
+    - ping:
+      when: b is definde
+    - template: {src: motd.j2, dest: /etc/motd}
+    - block:
+        - debug: {msg: \"{{ a | uper }}\"}
+      rescue:
+        - debug: {msg: saved}
+    - debug: {msg: \"{{ a | uper }}\"}
+      ignore_errors: true
+    - assert: {that: \"a ==\"}
+    - template: {src: \"{{ name }}.j2\", dest: /x}
+";
+    let found = faults(&[("site.yml", site), ("templates/motd.j2", "a\n{% if b %}\n")]);
+    assert_eq!(found.len(), 4, "{found:#?}");
+    for (fault, start) in found.iter().zip([
+        "site.yml:3:20: there is no filter named 'uper' (line 1, column",
+        "site.yml:5:13: there is no test named 'definde'",
+        "templates/motd.j2:2:",
+        "site.yml:13:22: ",
+    ]) {
+        assert!(
+            fault.starts_with(start),
+            "{fault} doesn't start with {start}"
+        );
+    }
+}

@@ -163,6 +163,8 @@ pub struct Frame {
     pub search: Arc<[PathBuf]>,
     /// Files of the includes that lead here, innermost last, for finding circles.
     pub includes: Arc<[PathBuf]>,
+    /// A block with a `rescue:`: what fails inside is dealt with.
+    pub rescued: bool,
 }
 
 impl Frame {
@@ -175,6 +177,7 @@ impl Frame {
             parent: None,
             search: Arc::from([]),
             includes: Arc::from([]),
+            rescued: false,
         }
     }
 

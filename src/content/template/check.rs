@@ -3,41 +3,30 @@
 use super::lookups;
 use super::syntax::ast::{Arguments, Body, Expr, ExprKind, Macro, Span, Stmt, Template};
 use super::{TemplateError, filters, tests};
-use crate::content::place::Fault;
 use crate::content::value::Value;
 use std::sync::Arc;
 
-/// All faults of a template, or the one that keeps it from being parsed.
-pub fn template(parsed: Result<Arc<Template>, TemplateError>) -> Vec<Fault> {
+/// All that is wrong with a template, or the one thing that keeps it from being parsed.
+pub fn template(parsed: Result<Arc<Template>, TemplateError>) -> Vec<TemplateError> {
     match parsed {
-        Err(error) => vec![fault(error)],
+        Err(error) => vec![error],
         Ok(template) => {
             let mut checker = Checker::default();
             checker.body(&template.body);
-            checker.faults
+            checker.found
         }
     }
 }
 
-fn fault(mut error: TemplateError) -> Fault {
-    if let Some((line, column)) = error.span {
-        error.message = format!(
-            "{} (line {line}, column {column} of the template)",
-            error.message
-        );
-    }
-    Fault::from(error)
-}
-
 #[derive(Default)]
 struct Checker {
-    faults: Vec<Fault>,
+    found: Vec<TemplateError>,
 }
 
 impl Checker {
     fn report(&mut self, problem: Option<TemplateError>, span: Span) {
         if let Some(problem) = problem {
-            self.faults.push(fault(problem.on(span.line, span.column)));
+            self.found.push(problem.on(span.line, span.column));
         }
     }
 
@@ -221,6 +210,7 @@ impl Checker {
 #[cfg(test)]
 mod test {
     use crate::content::template::Templar;
+    use std::path::Path;
 
     fn messages(text: &str) -> Vec<String> {
         Templar::check(text)
@@ -252,10 +242,18 @@ mod test {
         assert_eq!(faults.len(), 1);
         assert!(faults[0].contains("`endif`"), "{faults:?}");
         assert_eq!(Templar::check_expression("a ==").len(), 1);
-        assert!(Templar::check_file("#jinja2: trim_blocks: False\n{{ a }}").is_empty());
+        let places = |text: &str| -> Vec<String> {
+            let path = Path::new("motd.j2");
+            let faults = Templar::check_file(path, text).into_iter();
+            faults
+                .map(|fault| format!("{}: {}", fault.place.expect("a place"), fault.message))
+                .collect()
+        };
+        assert!(places("#jinja2: trim_blocks: False\n{{ a }}").is_empty());
+        assert_eq!(places("#jinja2: trim_blox: False\n{{ a }}").len(), 1);
         assert_eq!(
-            Templar::check_file("#jinja2: trim_blox: False\n{{ a }}").len(),
-            1
+            places("#jinja2: trim_blocks: False\nhello\n{{ a | uper }}\n"),
+            ["motd.j2:3:8: there is no filter named 'uper'"]
         );
     }
 }

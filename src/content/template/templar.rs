@@ -6,10 +6,11 @@ use super::syntax::ast::Name;
 use super::syntax::{self, Options, may_be_template};
 use super::{Scope, TemplateError, TemplateSettings, check, globals};
 use crate::content::nearest::nearest;
-use crate::content::place::Fault;
+use crate::content::place::{Fault, Place};
 use crate::content::value::{Missing, Text, Value, read};
 use crate::content::vault::Sealed;
 use indexmap::IndexMap;
+use std::path::Path;
 use std::sync::Arc;
 
 pub use super::memo::Slot;
@@ -182,7 +183,7 @@ impl Templar {
         if !may_be_template(text) {
             return Vec::new();
         }
-        check::template(syntax::template(text, &Options::default()))
+        told_inside(check::template(syntax::template(text, &Options::default())))
     }
 
     /// The same for a bare expression, as in conditions.
@@ -190,16 +191,35 @@ impl Templar {
         if may_be_template(text) {
             return Self::check(text);
         }
-        check::template(syntax::expression(text))
+        told_inside(check::template(syntax::expression(text)))
     }
 
-    /// The same for the text of a template's file.
-    pub fn check_file(text: &str) -> Vec<Fault> {
+    /// The same for the text of a template's file; places are those in the file.
+    pub fn check_file(path: &Path, text: &str) -> Vec<Fault> {
         let mut options = Options::file();
-        match options.header(text) {
-            Ok(body) => check::template(syntax::template(body, &options)),
-            Err(error) => vec![Fault::from(error)],
-        }
+        let found = match options.header(text) {
+            Ok(body) => {
+                let header = u32::from(body.len() < text.len());
+                let found = check::template(syntax::template(body, &options));
+                let moved = found.into_iter().map(|mut error| {
+                    error.span = error.span.map(|(line, column)| (line + header, column));
+                    error
+                });
+                moved.collect()
+            }
+            Err(error) => vec![error],
+        };
+        let file: Arc<Path> = Arc::from(path);
+        let at = |error: TemplateError| {
+            let place = error.span.map_or_else(
+                || Place::file(path),
+                |(line, column)| Place::new(&file, line, column.max(1)),
+            );
+            let mut fault = Fault::from(error);
+            fault.place = Some(place);
+            fault
+        };
+        found.into_iter().map(at).collect()
     }
 
     /// True for the value of `omit`.
@@ -428,6 +448,20 @@ impl Templar {
             format!("{} (needed by '{name}'{at})", error.message)
         }
     }
+}
+
+/// Errors of a template that stands in a value: the place is the value's, so the message says where inside.
+fn told_inside(found: Vec<TemplateError>) -> Vec<Fault> {
+    let told = found.into_iter().map(|mut error| {
+        if let Some((line, column)) = error.span {
+            error.message = format!(
+                "{} (line {line}, column {column} of the template)",
+                error.message
+            );
+        }
+        Fault::from(error)
+    });
+    told.collect()
 }
 
 /// True when there may be a template in it.

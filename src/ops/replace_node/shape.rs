@@ -179,7 +179,7 @@ pub(super) async fn certify(work: &Work) -> Result<(), Failure> {
     backup::restore(set, &work.hand, &live, &options, &work.run)
         .await
         .map(drop)
-        .map_err(backup_failure)
+        .map_err(|halfway| backup_failure(halfway.error))
 }
 
 /// Done: the new member has told its name and answers.
