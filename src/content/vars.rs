@@ -8,10 +8,11 @@
 
 use super::inventory::{Var, Vars};
 use super::place::Place;
-use super::playbook::{Frame, Layers, Role};
+use super::playbook::{Frame, Keyword, Layers, Role};
 use super::template::{Scope, Templar, TemplateSettings};
 use super::value::{Key, Object, Value};
 use indexmap::IndexMap;
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 /// What a run has learned of one host. Kept once for each host, whatever the number of tasks.
@@ -154,6 +155,37 @@ impl HostScope {
             .or_else(|| self.fact(name))
             .or_else(|| self.inventory.get(name).cloned().map(Found::Written))
             .or_else(|| self.default(name))
+            .or_else(|| self.connection(name))
+    }
+
+    /// How the host is reached, where nothing says it: only tasks see that, and everything else wins over it.
+    fn connection(&self, name: &str) -> Option<Found> {
+        let frame = self.frame.as_ref()?;
+        let keyword = |keyword| frame.get(keyword).cloned().map(Found::Written);
+        match name {
+            "environment" => {
+                let all = frame
+                    .environments()
+                    .iter()
+                    .map(|var| var.value.clone())
+                    .collect();
+                let place = frame
+                    .environments()
+                    .last()
+                    .map_or_else(|| Place::file(Path::new("")), |var| var.place.clone());
+                let value = Value::list(all);
+                Some(Found::Written(Var { value, place }))
+            }
+            "ansible_host" | "ansible_ssh_host" => self
+                .inventory
+                .get("inventory_hostname")
+                .cloned()
+                .map(Found::Written),
+            "ansible_port" | "ansible_ssh_port" => keyword(Keyword::Port),
+            "ansible_user" | "ansible_ssh_user" => keyword(Keyword::RemoteUser),
+            "ansible_connection" => keyword(Keyword::Connection),
+            _ => None,
+        }
     }
 
     /// Levels above the ones that people write into playbooks.

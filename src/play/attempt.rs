@@ -4,12 +4,12 @@ use super::actions;
 use super::batch::Batch;
 use super::call::Call;
 use super::done::{Done, Effect, HostDone, Problem};
-use super::keep::{Rendered, as_text, boolean, condition, number, render};
+use super::keep::{Rendered, as_text, condition, number, render};
 use super::report::ItemReport;
-use super::view::{TaskView, fault, text_of};
+use super::view::{TaskView, text_of};
 use crate::content::inventory::{HostName, Var};
 use crate::content::place::Fault;
-use crate::content::playbook::{Keyword, Loop, Task};
+use crate::content::playbook::{Keyword, Task};
 use crate::content::template::Templar;
 use crate::content::value::{Key, Value};
 use crate::journal::{Event, Level};
@@ -54,88 +54,8 @@ impl Attempt {
         host_done
     }
 
-    async fn over_items(
-        &self,
-        looping: &Loop,
-        templar: &Templar,
-        host_done: &mut HostDone,
-        started: Instant,
-    ) {
-        let items = match self.items(looping, templar) {
-            Ok(items) => items,
-            Err(fault) => {
-                // A condition that doesn't need the item may say that the loop doesn't matter.
-                let done = match self.skip(templar) {
-                    Ok(Some(skipped)) => skipped,
-                    _ => Done::of(Problem::Failed(fault)),
-                };
-                return self.judge(host_done, done, templar, None, started);
-            }
-        };
-        if items.is_empty() {
-            let done = Done::ok()
-                .with("changed", false)
-                .with("skipped", true)
-                .with("skipped_reason", "No items in the list")
-                .with("results", Json::Array(Vec::new()));
-            return self.judge(host_done, done, templar, None, started);
-        }
-        let pause = looping
-            .pause
-            .as_ref()
-            .and_then(|var| number(&render(templar, var).ok()?));
-        let mut turns = Vec::new();
-        for index in 0..items.len() {
-            if index > 0
-                && let Some(pause) = pause
-            {
-                tokio::time::sleep(Duration::from_secs_f64(pause.max(0.0))).await;
-            }
-            let turn = self.turn(looping, templar, &items, index).await;
-            let lost = turn.done.unreachable;
-            turns.push(turn);
-            if lost {
-                break;
-            }
-        }
-        collect(host_done, turns);
-    }
-
-    /// One turn of a loop.
-    async fn turn(
-        &self,
-        looping: &Loop,
-        templar: &Templar,
-        items: &[Value],
-        index: usize,
-    ) -> HostDone {
-        let item = &items[index];
-        let locals = locals(looping, items, index, templar);
-        let local = templar.with(locals.clone());
-        let started = Instant::now();
-        let mut done = self.once(&local, &locals).await;
-        let mut add = |name: &str, value: Json| done.result.insert(name.to_owned(), value);
-        add(&looping.var, item.to_json());
-        add("ansible_loop_var", (&*looping.var).into());
-        if let Some(name) = &looping.index_var {
-            add(name, index.into());
-            add("ansible_index_var", (&**name).into());
-        }
-        if let Some(extended) = locals.get("ansible_loop") {
-            add("ansible_loop", extended.to_json());
-        }
-        let label = looping
-            .label
-            .as_ref()
-            .and_then(|label| render(&local, label).ok())
-            .unwrap_or_else(|| item.clone());
-        let mut turn = HostDone::of(&self.host);
-        self.judge(&mut turn, done, &local, Some(as_text(&label)), started);
-        turn
-    }
-
     /// Takes over a result, decides whether a failure matters, and tells it.
-    fn judge(
+    pub(super) fn judge(
         &self,
         host_done: &mut HostDone,
         mut done: Done,
@@ -167,6 +87,16 @@ impl Attempt {
         let may_notify = done.is_changed() || item.is_some() && !done.is_skipped();
         if may_notify && !done.is_failed() && !done.unreachable {
             done.notify = self.notify(templar, &mut done.fault);
+        }
+        if let Some(fault) = done
+            .notify
+            .iter()
+            .find_map(|name| self.batch.unheard(name, &self.task))
+        {
+            // The run ends here, before the result is told.
+            self.batch.run.broken_file(fault);
+            host_done.done = done;
+            return;
         }
         let to = self.effect_host(templar, &done);
         for effect in done.effects.drain(..) {
@@ -219,7 +149,7 @@ impl Attempt {
     }
 
     /// The result when a condition is false.
-    fn skip(&self, templar: &Templar) -> Result<Option<Done>, Fault> {
+    pub(super) fn skip(&self, templar: &Templar) -> Result<Option<Done>, Fault> {
         for when in self.task.frame.conditions() {
             let holds = condition(templar, when).map_err(|fault| self.undecided(when, fault))?;
             if !holds {
@@ -241,7 +171,8 @@ impl Attempt {
     }
 
     /// One call, with retries. `locals` are the variables of the loop.
-    async fn once(&self, templar: &Templar, locals: &IndexMap<String, Value>) -> Done {
+    pub(super) async fn once(&self, templar: &Templar, locals: &IndexMap<String, Value>) -> Done {
+        let templar = &self.delegated(templar);
         match self.skip(templar) {
             Ok(Some(skipped)) => return skipped,
             Ok(None) => {}
@@ -251,6 +182,51 @@ impl Attempt {
             Ok(done) => done,
             Err(problem) => Done::of(problem),
         }
+    }
+
+    /// Templates that know the host that the task is delegated to: `ansible_delegated_vars`, and how it is reached where
+    /// the own host's variables don't say that of itself.
+    fn delegated(&self, templar: &Templar) -> Templar {
+        let keep = Rendered {
+            frame: &self.task.frame,
+            templar,
+        };
+        // A name that can't be rendered is a fault only once the condition holds.
+        let Some(name) = keep
+            .text(Keyword::DelegateTo)
+            .ok()
+            .flatten()
+            .filter(|name| !name.is_empty())
+        else {
+            return templar.clone();
+        };
+        let to = HostName::from(name.as_str());
+        let there = self.batch.templar(&self.view, &to);
+        let own = self.batch.run.store.vars(&self.host);
+        let mut locals = IndexMap::new();
+        for name in [
+            "ansible_host",
+            "ansible_ssh_host",
+            "ansible_port",
+            "ansible_ssh_port",
+            "ansible_user",
+            "ansible_ssh_user",
+        ] {
+            if !own.contains_key(name)
+                && let Ok(Some(value)) = there.variable(name)
+            {
+                locals.insert(name.to_owned(), value);
+            }
+        }
+        if let Ok(Some(Value::Object(hosts))) = templar.variable("hostvars") {
+            let key = Value::from(name.as_str());
+            let vars = hosts
+                .get(&key)
+                .unwrap_or_else(|| Value::dict(IndexMap::new()));
+            let vars = Value::dict(IndexMap::from([(Key(key), vars)]));
+            locals.insert("ansible_delegated_vars".to_owned(), vars);
+        }
+        templar.with(locals)
     }
 
     async fn tries(
@@ -330,10 +306,12 @@ impl Attempt {
                 {
                     Ok(done) => done?,
                     Err(_) => {
-                        return Ok(Done::failed(format!(
-                            "the {} action didn't end within {seconds} seconds and was stopped",
-                            self.task.module
-                        )));
+                        let message = format!(
+                            "The {} action failed to execute in the expected time frame ({seconds}) and was terminated",
+                            self.task.action
+                        );
+                        return Ok(Done::failed(message)
+                            .with("timedout", serde_json::json!({"period": seconds})));
                     }
                 }
             }
@@ -406,150 +384,6 @@ impl Attempt {
         }
         Ok(true)
     }
-
-    /// The items of the loop.
-    fn items(&self, looping: &Loop, templar: &Templar) -> Result<Vec<Value>, Fault> {
-        let at = &looping.terms.place;
-        let Some(lookup) = &looping.lookup else {
-            let value = render(templar, &looping.terms)?;
-            return match list_of(&value) {
-                Some(items) => Ok(items),
-                None => Err(Fault::new(format!(
-                    "`loop` needs a list; this is {} {}",
-                    article(&value),
-                    value.repr()
-                ))
-                .at(at)
-                .hint("Wrap one item as `[item]`; make a list of a mapping with `dict2items`.")),
-            };
-        };
-        let terms = if &**lookup == "first_found" {
-            // Undefined names only drop their candidate.
-            templar
-                .render(&looping.terms.value)
-                .unwrap_or_else(|_| looping.terms.value.clone())
-        } else {
-            render(templar, &looping.terms)?
-        };
-        let terms = match list_of(&terms) {
-            Some(items) => items,
-            None => vec![terms],
-        };
-        let found = templar
-            .lookup(lookup, terms)
-            .map_err(|error| fault(error).at(at))?;
-        Ok(found)
-    }
-}
-
-/// The result of a loop from those of its turns.
-fn collect(host_done: &mut HostDone, turns: Vec<HostDone>) {
-    let any = |is: fn(&Done) -> bool| turns.iter().any(|turn| is(&turn.done));
-    let (changed, failed) = (any(Done::is_changed), any(Done::is_failed));
-    let unreachable = turns.iter().any(|turn| turn.done.unreachable);
-    let skipped = turns.iter().all(|turn| turn.done.is_skipped());
-    let message = if failed {
-        "One or more items failed"
-    } else if skipped {
-        "All items skipped"
-    } else {
-        "All items completed"
-    };
-    host_done.ignored = failed
-        && turns
-            .iter()
-            .all(|turn| turn.ignored || !turn.done.is_failed());
-    host_done.stays = turns.iter().any(|turn| turn.stays);
-    let (mut results, mut notify, mut fault) = (Vec::new(), Vec::new(), None);
-    for mut turn in turns {
-        host_done.effects.append(&mut turn.effects);
-        notify.append(&mut turn.done.notify);
-        fault = turn.done.fault.or(fault);
-        results.push(Json::Object(turn.done.result));
-    }
-    let mut done = Done::ok().with("results", Json::Array(results));
-    for (name, holds) in [
-        ("skipped", skipped),
-        ("unreachable", unreachable),
-        ("failed", failed),
-    ] {
-        if holds {
-            done = done.with(name, true);
-        }
-    }
-    done = done.with("msg", message).with("changed", changed);
-    done.fault = fault;
-    done.unreachable = unreachable;
-    if changed && !failed {
-        done.notify = notify;
-    }
-    host_done.done = done;
-}
-
-/// What a lookup or `loop` takes as a list.
-fn list_of(value: &Value) -> Option<Vec<Value>> {
-    match value {
-        Value::List(items) => items.read().ok().map(|items| items.clone()),
-        Value::Tuple(items) => Some(items.to_vec()),
-        Value::Object(object) if object.keys().is_none() => object.items(),
-        _ => None,
-    }
-}
-
-fn article(value: &Value) -> &'static str {
-    match value {
-        Value::Dict(_) => "the mapping",
-        Value::Str(_) => "the text",
-        _ => "the value",
-    }
-}
-
-/// Variables of one turn of a loop.
-fn locals(
-    looping: &Loop,
-    items: &[Value],
-    index: usize,
-    templar: &Templar,
-) -> IndexMap<String, Value> {
-    let mut locals = IndexMap::new();
-    let number = |n: usize| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
-    locals.insert("ansible_loop_var".to_owned(), Value::from(&*looping.var));
-    locals.insert(looping.var.to_string(), items[index].clone());
-    if let Some(name) = &looping.index_var {
-        locals.insert("ansible_index_var".to_owned(), Value::from(&**name));
-        locals.insert(name.to_string(), number(index));
-    }
-    let flag = |var: &Option<Var>, default: bool| {
-        var.as_ref()
-            .and_then(|var| boolean(&render(templar, var).ok()?))
-            .unwrap_or(default)
-    };
-    if flag(&looping.extended, false) {
-        let count = items.len();
-        let mut extended = vec![
-            ("index", number(index + 1)),
-            ("index0", number(index)),
-            ("first", Value::Bool(index == 0)),
-            ("last", Value::Bool(index + 1 == count)),
-            ("length", number(count)),
-            ("revindex", number(count - index)),
-            ("revindex0", number(count - index - 1)),
-        ];
-        if flag(&looping.extended_allitems, true) {
-            extended.push(("allitems", Value::list(items.to_vec())));
-        }
-        if let Some(next) = items.get(index + 1) {
-            extended.push(("nextitem", next.clone()));
-        }
-        if let Some(previous) = index.checked_sub(1).and_then(|before| items.get(before)) {
-            extended.push(("previtem", previous.clone()));
-        }
-        let entries = extended
-            .into_iter()
-            .map(|(name, value)| (Key(Value::from(name)), value));
-        locals.insert("ansible_loop".to_owned(), Value::dict(entries.collect()));
-    }
-    locals
 }
 
 /// Fills in what every result has.

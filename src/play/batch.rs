@@ -9,10 +9,11 @@ use super::store::lock;
 use super::view::TaskView;
 use crate::content::inventory::HostName;
 use crate::content::place::Fault;
-use crate::content::playbook::{Block, Item, Keyword, Layers, Play, Role, Task};
-use crate::content::value::Value;
+use crate::content::playbook::{Block, Item, Keyword, Layers, Play, Role, Strategy, Task};
+use crate::content::value::{Key, Value};
 use crate::journal::{Event, Level};
 use futures::future::BoxFuture;
+use indexmap::IndexMap;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::Semaphore;
@@ -24,12 +25,16 @@ pub(super) struct Batch {
     pub name: Arc<str>,
     /// The hosts of this batch, in the order of the play.
     pub hosts: Vec<HostName>,
-    /// All hosts of the play.
-    pub all: Vec<HostName>,
+    /// All hosts of the play, and those that it adds.
+    pub all: RwLock<Vec<HostName>>,
     pub roster: Roster,
     /// In the order of definition; roles that are included add theirs.
     pub handlers: RwLock<Vec<Arc<Task>>>,
     pub notified: Mutex<HashMap<u64, HashSet<HostName>>>,
+    /// Names that were notified by host; which handlers they mean is found out when handlers run.
+    pub notifications: Mutex<HashMap<HostName, Vec<String>>>,
+    /// Hosts don't wait for each other: the task whose banner was told last.
+    pub free: Option<Mutex<Option<u64>>>,
     roles: RwLock<Arc<[Arc<Role>]>>,
     /// Roles that have run, by identity and host.
     completed: Mutex<HashSet<(String, HostName)>>,
@@ -71,10 +76,12 @@ impl Batch {
             play: Arc::clone(play),
             name: Arc::from(name),
             hosts,
-            all,
+            all: RwLock::new(all),
             roster,
             handlers: RwLock::new(play.handlers.clone()),
             notified: Mutex::default(),
+            notifications: Mutex::default(),
+            free: (play.strategy != Strategy::Linear).then(Mutex::default),
             roles: RwLock::new(
                 play.roles
                     .iter()
@@ -115,13 +122,11 @@ impl Batch {
         Box::pin(async move {
             for item in items {
                 let active = self.roster.active(hosts);
-                if active.is_empty() {
-                    return Ok(());
-                }
                 match item {
+                    Item::RoleEnd(role) => self.role_end(role, hosts),
+                    _ if active.is_empty() => {}
                     Item::Task(task) => self.task(task, &active, section).await?,
                     Item::Block(block) => self.block(block, &active, section).await?,
-                    Item::RoleEnd(role) => self.role_end(role, &active),
                 }
             }
             Ok(())
@@ -177,6 +182,13 @@ impl Batch {
     }
 
     fn role_end(&self, role: &Arc<Role>, hosts: &[HostName]) {
+        for host in hosts {
+            if matches!(self.roster.get(host), Standing::RoleEnded(ended) if Arc::ptr_eq(&ended, role))
+            {
+                self.roster.set(host, Standing::Active);
+            }
+        }
+        let hosts = &self.roster.active(hosts);
         let touched = lock(&self.touched);
         let mut completed = lock(&self.completed);
         for host in hosts {
@@ -258,27 +270,28 @@ impl Batch {
             frame: &task.frame,
             templar: &templar,
         };
-        let once = super::actions::once_for_all(&task.module)
-            || keep
-                .flag(Keyword::RunOnce)
-                .map_err(Stop::Fault)?
-                .unwrap_or(false);
+        let bypass = super::actions::once_for_all(&task.module);
+        let asked_once = keep
+            .flag(Keyword::RunOnce)
+            .map_err(Stop::Fault)?
+            .unwrap_or(false);
+        let mut fatal = keep
+            .flag(Keyword::AnyErrorsFatal)
+            .unwrap_or(None)
+            .unwrap_or(false);
+        if self.free.is_some() {
+            self.check_free(task, bypass, asked_once, fatal)?;
+            fatal = false;
+        }
+        let shared = asked_once && self.free.is_none();
+        let once = bypass || shared;
         let everyone = hosts.clone();
         if once {
             hosts.truncate(1);
         }
-        self.run.sink.emit(Event::TaskStarted {
-            name: name.to_string(),
-            module: Some(task.module.to_string()),
-            role: task.frame.role().map(|role| role.name.to_string()),
-            handler: task.handler,
-            hosts: hosts.len(),
-            place: Some(task.place.to_string()),
-        });
-        let fatal = keep
-            .flag(Keyword::AnyErrorsFatal)
-            .unwrap_or(None)
-            .unwrap_or(false);
+        if self.free.is_none() {
+            self.run.sink.emit(started(task, &name, hosts.len()));
+        }
         let lenient = keep
             .flag(Keyword::IgnoreErrors)
             .unwrap_or(None)
@@ -293,7 +306,8 @@ impl Batch {
         let bad = done
             .iter()
             .any(|one| one.done.unreachable && !one.stays || one.done.is_failed() && !one.ignored);
-        let includes = self.take(task, &name, done, once.then_some(&everyone), section)?;
+        let sharers = self.roster.reachable(&self.hosts);
+        let includes = self.take(task, &name, done, shared.then_some(&sharers), section)?;
         self.includes(
             task,
             includes,
@@ -303,6 +317,9 @@ impl Batch {
         .await?;
         if bad && (fatal || once) && !lenient {
             self.fail_all(&everyone);
+        }
+        if self.free.is_some() {
+            return Ok(());
         }
         self.check_percentage(&everyone)
     }
@@ -321,7 +338,11 @@ impl Batch {
             return super::list::unnamed(task);
         };
         let value = render(templar, name).unwrap_or_else(|_| name.value.clone());
-        Arc::from(super::keep::as_text(&value))
+        // A number is no name.
+        match super::view::text_of(&value) {
+            Some(text) if !text.is_empty() => Arc::from(text.trim()),
+            _ => super::list::unnamed(task),
+        }
     }
 
     /// Runs the task on the hosts at the same time, as many as forks and `throttle` allow.
@@ -391,7 +412,7 @@ impl Batch {
         for one in done {
             let HostDone {
                 host,
-                mut done,
+                done,
                 effects,
                 ignored,
                 stays,
@@ -414,8 +435,7 @@ impl Batch {
                         } else {
                             std::slice::from_ref(&to)
                         };
-                        self.apply(other, targets, &mut done)
-                            .map_err(|fault| Stop::Fault(fault.at(&task.place)))?;
+                        self.apply(other, targets);
                     }
                 }
             }
@@ -428,7 +448,7 @@ impl Batch {
                         .set(register, value.clone());
                 }
             }
-            self.notify(task, &done, receivers)?;
+            self.notify(task, &done, &host)?;
             self.stand(
                 task,
                 name,
@@ -441,7 +461,7 @@ impl Batch {
         Ok(includes)
     }
 
-    fn apply(&self, effect: Effect, hosts: &[HostName], done: &mut Done) -> Result<(), Fault> {
+    fn apply(&self, effect: Effect, hosts: &[HostName]) {
         match effect {
             Effect::Facts(facts) => {
                 for host in hosts {
@@ -465,17 +485,8 @@ impl Batch {
                     }
                 }
             }
-            Effect::AddHost { name, groups, vars } => {
-                let changed = self.run.store.add_host(&name, &groups, vars)?;
-                done.result.insert("changed".to_owned(), changed.into());
-            }
-            Effect::GroupBy { group, parents } => {
-                let changed = self.run.store.group_by(&group, &parents, hosts)?;
-                done.result.insert("changed".to_owned(), changed.into());
-            }
             Effect::Include(_) => {}
         }
-        Ok(())
     }
 
     /// Where the result leaves the host, and what the recap counts.
@@ -521,15 +532,10 @@ impl Batch {
             if !section.rescuable {
                 recap.fail(host);
             }
-            let task = serde_json::json!({
-                "name": &**name,
-                "action": &*task.module,
-                "place": task.place.to_string(),
-            });
             self.roster.set(
                 host,
                 Standing::Failed(Failure {
-                    task: Some(Value::from_json(&task)),
+                    task: Some(described(task, name)),
                     result: Some(super::attempt::registered(&done.result)),
                 }),
             );
@@ -572,6 +578,48 @@ impl Batch {
         }
         Ok(())
     }
+}
+
+/// The event that a task begins.
+pub(super) fn started(task: &Task, name: &str, hosts: usize) -> Event {
+    // The role of an `include_role` without a name is in the name that it gets.
+    let role = task
+        .frame
+        .role()
+        .filter(|_| &*task.module != "include_role");
+    Event::TaskStarted {
+        name: name.to_owned(),
+        module: Some(task.module.to_string()),
+        role: role.map(|role| role.name.to_string()),
+        handler: task.handler,
+        hosts,
+        place: Some(task.place.to_string()),
+    }
+}
+
+/// `ansible_failed_task`.
+fn described(task: &Task, name: &str) -> Value {
+    let mut args: IndexMap<Key, Value> = task
+        .args
+        .map
+        .iter()
+        .map(|(name, var)| (Key(Value::from(name.as_str())), var.value.clone()))
+        .collect();
+    if let Some(line) = &task.args.free_form {
+        args.insert(Key(Value::from("_raw_params")), line.value.clone());
+    }
+    let entries = [
+        ("name", Value::from(name)),
+        ("action", Value::from(&*task.action)),
+        ("args", Value::dict(args)),
+        ("place", Value::from(&*task.place.to_string())),
+    ];
+    Value::dict(
+        entries
+            .into_iter()
+            .map(|(name, value)| (Key(Value::from(name)), value))
+            .collect(),
+    )
 }
 
 /// A play's own setting, rendered, as a number.

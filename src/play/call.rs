@@ -77,16 +77,11 @@ impl<'a> Call<'a> {
             check: keep.flag(Keyword::CheckMode)?.unwrap_or(request.check),
             diff: keep.flag(Keyword::Diff)?.unwrap_or(request.diff),
         };
-        if let Some(name) = keep.text(Keyword::DelegateTo)? {
-            if name.trim().is_empty() {
-                let place = attempt
-                    .task
-                    .frame
-                    .get(Keyword::DelegateTo)
-                    .map(|var| &var.place);
-                return Err(Fault::new("`delegate_to` came out empty")
-                    .at(place.unwrap_or(&attempt.task.place)));
-            }
+        // An empty name is no delegation.
+        if let Some(name) = keep
+            .text(Keyword::DelegateTo)?
+            .filter(|name| !name.is_empty())
+        {
             call.delegated = Some(call.known_name(&name));
         }
         call.render_args()?;

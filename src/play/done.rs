@@ -35,15 +35,6 @@ pub(super) enum Effect {
     Set(IndexMap<String, Value>),
     /// `include_vars`.
     Included(IndexMap<String, Value>),
-    AddHost {
-        name: String,
-        groups: Vec<String>,
-        vars: IndexMap<String, Value>,
-    },
-    GroupBy {
-        group: String,
-        parents: Vec<String>,
-    },
     Include(Include),
 }
 

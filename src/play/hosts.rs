@@ -2,11 +2,12 @@
 
 use super::store::lock;
 use crate::content::inventory::HostName;
+use crate::content::playbook::Role;
 use crate::content::value::Value;
 use crate::journal::Counts;
 use indexmap::IndexMap;
 use std::collections::{HashMap, HashSet};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 /// How a host stands in the play that runs.
 #[derive(Clone, Default)]
@@ -18,6 +19,8 @@ pub(super) enum Standing {
     Unreachable,
     /// `meta: end_host` and the like: done, and not failed.
     Ended,
+    /// `meta: end_role`: goes on after the role.
+    RoleEnded(Arc<Role>),
 }
 
 /// The task that failed and its result.
@@ -67,11 +70,16 @@ impl Roster {
         })
     }
 
-    /// Those that `ansible_play_hosts` names: neither failed nor unreachable.
+    /// Those that `ansible_play_hosts` names: neither failed nor unreachable nor ended.
     pub(super) fn remaining(&self, hosts: &[HostName]) -> Vec<HostName> {
         self.those(hosts, |standing| {
-            matches!(standing, Standing::Active | Standing::Ended)
+            matches!(standing, Standing::Active | Standing::RoleEnded(_))
         })
+    }
+
+    /// Those that are not unreachable.
+    pub(super) fn reachable(&self, hosts: &[HostName]) -> Vec<HostName> {
+        self.those(hosts, |standing| !matches!(standing, Standing::Unreachable))
     }
 
     fn those(&self, hosts: &[HostName], is: impl Fn(&Standing) -> bool) -> Vec<HostName> {

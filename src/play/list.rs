@@ -121,7 +121,9 @@ fn play_listing(
             name: task
                 .name
                 .as_ref()
-                .map_or_else(|| unnamed(task).to_string(), text),
+                .map(text)
+                .filter(|name| !name.is_empty())
+                .unwrap_or_else(|| unnamed(task).to_string()),
             role: task.frame.role().map(|role| role.name.to_string()),
             tags: has.into_iter().collect(),
             place: task.place.to_string(),
@@ -151,9 +153,9 @@ pub(super) fn unnamed(task: &Task) -> Arc<str> {
     let role = task.args.get("name").or_else(|| task.args.get("role"));
     match role {
         Some(role) if &*task.module == "include_role" => {
-            Arc::from(format!("{} : {}", task.module, as_text(&role.value)))
+            Arc::from(format!("{} : {}", task.action, as_text(&role.value)))
         }
-        _ => Arc::clone(&task.module),
+        _ => Arc::clone(&task.action),
     }
 }
 

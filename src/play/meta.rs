@@ -25,14 +25,11 @@ impl Batch {
             Some(var) => as_text(&render(templar, var).map_err(Stop::Fault)?),
             None => String::new(),
         };
-        if what == "flush_handlers" {
-            return self.flush().await;
-        }
         let view = self.view(Some(task));
         // These are for all hosts, and decided by the first.
         let for_all = matches!(
             what.as_str(),
-            "end_play" | "end_batch" | "clear_host_errors" | "refresh_inventory"
+            "end_play" | "end_batch" | "clear_facts" | "clear_host_errors" | "refresh_inventory"
         );
         let asked = if for_all { &hosts[..1] } else { hosts };
         let mut chosen = Vec::new();
@@ -60,8 +57,25 @@ impl Batch {
         chosen: &[HostName],
     ) -> Result<(), Stop> {
         match what {
-            "end_play" => return Err(Stop::Play),
-            "end_batch" => return Err(Stop::Batch),
+            "flush_handlers" => return self.flush(chosen).await,
+            "end_play" | "end_batch" => {
+                // Where hosts don't wait for each other, the others end with their next task.
+                for host in self.roster.active(&self.hosts) {
+                    self.roster.set(&host, Standing::Ended);
+                }
+                return Err(if what == "end_play" {
+                    Stop::Play
+                } else {
+                    Stop::Batch
+                });
+            }
+            "end_role" => {
+                if let Some(role) = task.frame.role() {
+                    for host in chosen {
+                        self.roster.set(host, Standing::RoleEnded(Arc::clone(role)));
+                    }
+                }
+            }
             "end_host" => {
                 for host in chosen {
                     self.roster.set(host, Standing::Ended);
@@ -69,7 +83,7 @@ impl Batch {
                 }
             }
             "clear_facts" => {
-                for host in chosen {
+                for host in &self.hosts {
                     self.run.store.learned(host).clear_facts();
                     if let Some(cache) = &self.run.cache
                         && let Err(error) = cache.clear(host)
@@ -126,47 +140,77 @@ impl Batch {
         Ok(())
     }
 
-    /// Remembers the handlers that a changed task notifies.
+    /// Remembers the names that a changed task notifies. Which handlers they mean is found out when handlers run,
+    /// because an include may still bring others; a handler notifies others at once.
     pub(super) fn notify(
-        &self,
+        self: &Arc<Self>,
         task: &Task,
         done: &super::done::Done,
-        hosts: &[HostName],
+        host: &HostName,
     ) -> Result<(), Stop> {
         for name in &done.notify {
-            let found = self.handlers_named(name);
-            if found.is_empty() {
-                return Err(Stop::Fault(self.unknown_handler(name, task)));
+            if let Some(fault) = self.unheard(name, task) {
+                return Err(Stop::Fault(fault));
             }
-            let mut notified = lock(&self.notified);
-            for handler in found {
-                notified
-                    .entry(handler.id)
-                    .or_default()
-                    .extend(hosts.iter().cloned());
+            if task.handler {
+                self.mark(name, host);
+                continue;
+            }
+            let mut all = lock(&self.notifications);
+            let names = all.entry(host.clone()).or_default();
+            if !names.contains(name) {
+                names.push(name.clone());
             }
         }
         Ok(())
     }
 
-    /// The handler of a name (the one defined last), and all that listen to it.
-    fn handlers_named(&self, name: &str) -> Vec<Arc<Task>> {
-        let handlers = self.handlers.read().unwrap_or_else(PoisonError::into_inner);
+    /// The fault when nobody hears a notification.
+    pub(super) fn unheard(self: &Arc<Self>, name: &str, task: &Task) -> Option<Fault> {
+        let found = self.handlers_named(name);
+        found.is_empty().then(|| self.unknown_handler(name, task))
+    }
+
+    /// Marks the handlers that a name means.
+    fn mark(self: &Arc<Self>, name: &str, host: &HostName) {
+        for handler in self.handlers_named(name) {
+            let mut notified = lock(&self.notified);
+            notified.entry(handler.id).or_default().insert(host.clone());
+        }
+    }
+
+    /// The name of a handler; none when it has none or a template in it can't be rendered without a host.
+    fn handler_name(self: &Arc<Self>, handler: &Task) -> Option<String> {
+        let own = handler.name.as_ref()?;
+        let written = as_text(&own.value);
+        if !written.contains("{{") && !written.contains("{%") {
+            return Some(written);
+        }
+        let view = self.view(Some(handler));
+        let name = render(&self.hostless(&view), own).ok()?;
+        Some(as_text(&name))
+    }
+
+    /// The handler of a name, and all that listen to it. Of several with one name the role that came last counts, and
+    /// in one list of handlers the first.
+    fn handlers_named(self: &Arc<Self>, name: &str) -> Vec<Arc<Task>> {
+        let handlers: Vec<Arc<Task>> = {
+            let handlers = self.handlers.read().unwrap_or_else(PoisonError::into_inner);
+            let lists = handlers.chunk_by(|a, b| same_list(a, b));
+            let lists: Vec<&[Arc<Task>]> = lists.collect();
+            lists.into_iter().rev().flatten().cloned().collect()
+        };
         let mut found: Vec<Arc<Task>> = Vec::new();
-        let named = handlers.iter().rev().find(|handler| {
-            let Some(own) = &handler.name else {
+        let named = handlers.iter().find(|handler| {
+            let Some(own) = self.handler_name(handler) else {
                 return false;
             };
-            let own = as_text(&own.value);
-            own == name
-                || handler
-                    .frame
-                    .role()
-                    .is_some_and(|role| format!("{} : {own}", role.name) == name)
+            let role = handler.frame.role();
+            own == name || role.is_some_and(|role| format!("{} : {own}", role.name) == name)
         });
         found.extend(named.cloned());
         let mut seen = Vec::new();
-        for handler in handlers.iter().rev() {
+        for handler in &handlers {
             let listens = handler
                 .listen
                 .iter()
@@ -210,7 +254,13 @@ impl Batch {
     }
 
     /// Runs the handlers that were notified, in the order of definition, until none is left that comes later.
-    pub(super) async fn flush(self: &Arc<Self>) -> Result<(), Stop> {
+    pub(super) async fn flush(self: &Arc<Self>, hosts: &[HostName]) -> Result<(), Stop> {
+        for host in hosts {
+            let names = lock(&self.notifications).remove(host).unwrap_or_default();
+            for name in names {
+                self.mark(&name, host);
+            }
+        }
         let mut index = 0;
         loop {
             let handler = {
@@ -221,17 +271,15 @@ impl Batch {
                 }
             };
             index += 1;
-            let wanted = lock(&self.notified).remove(&handler.id).unwrap_or_default();
-            if wanted.is_empty() {
-                continue;
+            let wanted: Vec<HostName> = {
+                let mut notified = lock(&self.notified);
+                let wanted = notified.entry(handler.id).or_default();
+                let taken = hosts.iter().filter(|host| wanted.remove(*host));
+                taken.cloned().collect()
+            };
+            if !wanted.is_empty() {
+                self.handle(&handler, &wanted).await?;
             }
-            let hosts: Vec<HostName> = self
-                .hosts
-                .iter()
-                .filter(|host| wanted.contains(*host))
-                .cloned()
-                .collect();
-            self.handle(&handler, &hosts).await?;
         }
     }
 
@@ -264,6 +312,14 @@ impl Batch {
         ended
     }
 
+    /// A host that joins the play because it was added to the inventory.
+    pub(super) fn add(&self, name: &str) {
+        let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
+        if !all.iter().any(|known| &**known == name) {
+            all.push(HostName::from(name));
+        }
+    }
+
     /// One host fails without a result of its own.
     pub(super) fn fail_one(&self, host: &HostName, section: Section, message: &str) {
         self.run.recap.count(host, |counts| {
@@ -284,5 +340,14 @@ impl Batch {
                 result: Some(crate::content::value::Value::from_json(&result)),
             }),
         );
+    }
+}
+
+/// True for handlers of one list: of the same use of a role, or of the play itself.
+fn same_list(a: &Task, b: &Task) -> bool {
+    match (a.frame.role(), b.frame.role()) {
+        (None, None) => true,
+        (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+        _ => false,
     }
 }

@@ -48,12 +48,13 @@ impl ItemReport<'_> {
         } else {
             shown(&done.result)
         };
-        attempt.batch.run.sink.emit(Event::HostResult {
+        attempt.emit(Event::HostResult {
             host: attempt.host.to_string(),
             task: attempt.name.to_string(),
             item: self.item.map(|item| {
                 if hidden {
-                    "(censored due to no_log)".to_owned()
+                    // As Ansible prints the label of a censored item.
+                    "None".to_owned()
                 } else {
                     item
                 }

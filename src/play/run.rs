@@ -44,6 +44,8 @@ pub(super) struct Run {
 
 /// Why a list of tasks isn't run to its end.
 pub(super) enum Stop {
+    /// What the play says can't be taken: nothing of it was run.
+    Refused(Fault),
     /// `meta: end_play`.
     Play,
     /// `meta: end_batch`.
@@ -65,6 +67,7 @@ impl Run {
                     return Ok(false);
                 }
                 Err(Stop::Fault(fault)) => return Err(PlayError::Stopped(fault)),
+                Err(Stop::Refused(fault)) => return Err(PlayError::Refused(vec![fault])),
                 Err(_) => {}
             }
             if let Some(fault) = lock(&self.broken).take() {
@@ -96,7 +99,7 @@ impl Run {
     /// False: the playbook ends here.
     async fn play(self: &Arc<Self>, play: &Arc<Play>) -> Result<bool, Stop> {
         let templar = self.play_templar(play);
-        let at = |var: &Var| render(&templar, var).map_err(Stop::Fault);
+        let at = |var: &Var| render(&templar, var).map_err(Stop::Refused);
         let pattern = match at(&play.hosts)? {
             Value::List(items) => {
                 let items = items.read().map(|items| items.clone()).unwrap_or_default();
@@ -223,25 +226,33 @@ impl Run {
 impl Batch {
     /// Facts, then the sections of the play, with handlers after each.
     async fn run_all(self: &Arc<Self>) -> Result<(), Stop> {
-        self.gather().await?;
+        if self.free.is_some() {
+            return self.freely().await;
+        }
+        self.sections(&self.hosts).await
+    }
+
+    /// The play from facts to its last handlers, on some of its hosts.
+    pub(super) async fn sections(self: &Arc<Self>, hosts: &[HostName]) -> Result<(), Stop> {
+        self.gather(hosts).await?;
         let play = Arc::clone(&self.play);
         let body: Vec<_> = play.role_tasks.iter().chain(&play.tasks).cloned().collect();
         for section in [&play.pre_tasks, &body, &play.post_tasks] {
-            self.items(section, &self.hosts, Section::default()).await?;
-            self.flush().await?;
+            self.items(section, hosts, Section::default()).await?;
+            self.flush(hosts).await?;
         }
         Ok(())
     }
 
     /// Gathers facts on the hosts that the play wants them of.
-    async fn gather(self: &Arc<Self>) -> Result<(), Stop> {
+    async fn gather(self: &Arc<Self>, hosts: &[HostName]) -> Result<(), Stop> {
         let templar = self.run.play_templar(&self.play);
         let asked = match &self.play.gather_facts {
             Some(var) => boolean(&render(&templar, var).map_err(Stop::Fault)?),
             None => None,
         };
         let policy = self.run.request.facts.gathering;
-        let mut hosts = self.roster.active(&self.hosts);
+        let mut hosts = self.roster.active(hosts);
         match (policy, asked) {
             (_, Some(false)) | (Gathering::Explicit, None) => return Ok(()),
             (Gathering::Smart, None | Some(true)) => {
@@ -281,6 +292,7 @@ fn gathering(play: &Play, args: Args) -> Task {
         place: place.clone(),
         name: Some(text("Gathering Facts")),
         module: Arc::from("setup"),
+        action: Arc::from("gather_facts"),
         args,
         frame: Arc::new(Frame {
             keywords: Keywords {

@@ -113,6 +113,10 @@ pub(super) async fn run(
         run.load_facts();
         outcome = run.plays(&one.plays).await;
         waiting = *lock(&run.waiting);
+        if outcome.is_ok() {
+            let hosts = recap.table(&store.inventory().hosts());
+            sink.emit(Event::Stats { hosts });
+        }
         if !matches!(outcome, Ok(true)) || recap.exit_code() != 0 {
             break;
         }
@@ -122,9 +126,6 @@ pub(super) async fn run(
         exit_code: recap.exit_code(),
         interrupted: request.cancel.is_cancelled(),
     };
-    sink.emit(Event::Stats {
-        hosts: summary.hosts.clone(),
-    });
     outcome?;
     if waiting && !summary.interrupted {
         return Err(PlayError::Stopped(never_started(request)));

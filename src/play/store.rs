@@ -14,6 +14,8 @@ pub(super) struct Store {
     /// Merged variables by host, and `groups`; forgotten when the inventory changes.
     cache: Mutex<Cache>,
     learned: Mutex<HashMap<HostName, Arc<Learned>>>,
+    /// Held while the inventory is copied, changed and put back.
+    changing: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -28,6 +30,7 @@ impl Store {
             inventory: RwLock::new(inventory),
             cache: Mutex::default(),
             learned: Mutex::default(),
+            changing: Mutex::default(),
         }
     }
 
@@ -92,6 +95,7 @@ impl Store {
         groups: &[String],
         vars: IndexMap<String, Value>,
     ) -> Result<bool, Fault> {
+        let _changing = lock(&self.changing);
         let mut inventory = Inventory::clone(&self.inventory());
         let mut changed = !inventory.has_host(name);
         inventory.add_host(name, vars)?;
@@ -110,6 +114,7 @@ impl Store {
         parents: &[String],
         hosts: &[HostName],
     ) -> Result<bool, Fault> {
+        let _changing = lock(&self.changing);
         let mut inventory = Inventory::clone(&self.inventory());
         let mut changed = false;
         for host in hosts {

@@ -12,7 +12,7 @@ use crate::content::vars::HostScope;
 use indexmap::IndexMap;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The release of Ansible whose behaviour kopsrun follows.
 const FOLLOWS: (i64, i64, i64) = (2, 18, 19);
@@ -66,6 +66,14 @@ impl Batch {
     /// Templates of a host as the task sees it.
     pub(super) fn templar(self: &Arc<Self>, view: &TaskView, host: &HostName) -> Templar {
         Templar::new(Arc::new(self.scope(view, host)), Arc::clone(&view.settings))
+    }
+
+    /// Templates of a task that know no host.
+    pub(super) fn hostless(self: &Arc<Self>, view: &TaskView) -> Templar {
+        let mut scope = self.scope(view, &HostName::from(""));
+        scope.learned = Arc::default();
+        scope.inventory = Arc::default();
+        Templar::new(Arc::new(scope), Arc::clone(&view.settings))
     }
 
     fn scope(self: &Arc<Self>, view: &TaskView, host: &HostName) -> HostScope {
@@ -147,8 +155,12 @@ impl Batch {
         let batch = self.roster.remaining(&self.hosts);
         let here = names(&batch);
         // Hosts of other batches are gone when they are out for the whole run.
-        let all: Vec<HostName> = self
+        let every = self
             .all
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let all: Vec<HostName> = every
             .iter()
             .filter(|host| {
                 if self.hosts.contains(host) {
@@ -159,7 +171,7 @@ impl Batch {
             })
             .cloned()
             .collect();
-        magic.insert("ansible_play_hosts_all".into(), names(&self.all));
+        magic.insert("ansible_play_hosts_all".into(), names(&every));
         magic.insert("ansible_play_hosts".into(), names(&all));
         magic.insert("ansible_play_batch".into(), here.clone());
         magic.insert("play_hosts".into(), here);

@@ -187,6 +187,7 @@ impl Reader {
             Status::Skipped => "skipped",
             // Ansible tells an item that is ignored as failed, and a rescue when it begins.
             Status::Ignored if item.is_some() => "failed",
+            Status::Unreachable if item.is_some() => "failed",
             Status::Failed | Status::Rescued => "failed",
             Status::Unreachable => "unreachable",
             Status::Ignored => "ignored",

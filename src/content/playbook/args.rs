@@ -23,7 +23,7 @@ impl Pass<'_> {
         draft: &Draft,
         on: On,
         before: usize,
-    ) -> Option<(&'static Spec, Args)> {
+    ) -> Option<(&'static Spec, Arc<str>, Args)> {
         let [(key, value)] = draft.actions.as_slice() else {
             if draft.actions.is_empty() {
                 // A word that was told to be wrong is likely the module.
@@ -74,7 +74,7 @@ impl Pass<'_> {
         let args = self.ok(found)?;
         let checked = check(spec, &args, &places, &place);
         self.ok(checked)?;
-        Some((spec, args))
+        Some((spec, Arc::from(name), args))
     }
 
     /// `action: copy src=a dest=b` or `action: {module: copy, …}`.

@@ -22,5 +22,6 @@ pub use import::{find_tasks, missing_file};
 pub use load::{Loader, Playbook, RoleCall, Settings};
 pub use modules::is_action;
 pub use tree::{
-    Args, Block, Frame, Item, Keyword, Keywords, Layers, LoadedRole, Loop, Play, Role, Task,
+    Args, Block, Frame, Item, Keyword, Keywords, Layers, LoadedRole, Loop, Play, Role, Strategy,
+    Task,
 };

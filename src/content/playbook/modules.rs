@@ -198,6 +198,7 @@ pub(super) const META: &[&str] = &[
     "end_batch",
     "end_host",
     "end_play",
+    "end_role",
     "flush_handlers",
     "noop",
     "refresh_inventory",

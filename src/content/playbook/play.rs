@@ -4,7 +4,7 @@ use super::keywords::{self, On};
 use super::load::{Pass, directory};
 use super::setting::{self, common, list, text, var, word};
 use super::task::Cx;
-use super::tree::{Frame, Item, Keywords, LoadedRole, Play, Task};
+use super::tree::{Frame, Item, Keywords, LoadedRole, Play, Strategy, Task};
 use crate::content::inventory::Var;
 use crate::content::nearest::nearest;
 use crate::content::place::Fault;
@@ -13,7 +13,7 @@ use crate::content::yaml::Node;
 use std::path::Path;
 use std::sync::Arc;
 
-const STRATEGIES: &[&str] = &["linear", "free", "host_pinned", "debug"];
+const STRATEGIES: &[&str] = &["linear", "free", "host_pinned"];
 const ORDERS: &[&str] = &[
     "inventory",
     "reverse_inventory",
@@ -179,8 +179,13 @@ impl Pass<'_> {
             ..Frame::empty()
         });
         self.check_frame(&frame);
-        self.check_choice(&draft.strategy, "strategy", STRATEGIES, &frame);
+        let strategy = self.check_choice(&draft.strategy, "strategy", STRATEGIES, &frame);
         self.check_choice(&draft.order, "order", ORDERS, &frame);
+        draft.chosen = match strategy.as_deref() {
+            Some("free") => Strategy::Free,
+            Some("host_pinned") => Strategy::HostPinned,
+            _ => Strategy::Linear,
+        };
         Some(self.body(node, file, hosts, draft, &frame, outer))
     }
 
@@ -242,6 +247,7 @@ impl Pass<'_> {
             order: draft.order,
             max_fail_percentage: draft.max_fail_percentage,
             force_handlers: draft.force_handlers,
+            strategy: draft.chosen,
             frame: Arc::clone(frame),
             role_tasks,
             roles: all.into_iter().map(|loaded| loaded.role).collect(),
@@ -296,31 +302,34 @@ impl Pass<'_> {
         keyword: &str,
         choices: &[&str],
         frame: &Arc<Frame>,
-    ) {
-        let Some(given) = given else { return };
-        let Some(name) = self.static_text(given, Some(frame)) else {
-            return;
-        };
+    ) -> Option<String> {
+        let given = given.as_ref()?;
+        let name = self.static_text(given, Some(frame))?;
         let short = name.trim_start_matches("ansible.builtin.");
-        if !choices.contains(&short) {
+        if keyword == "strategy" && short == "debug" {
+            self.faults.push(
+                Fault::new("the strategy `debug` is not supported")
+                    .at(&given.place)
+                    .hint("It asks at a terminal what to do about each failure; `kopsrun runs show` tells what a failed task was given."),
+            );
+        } else if !choices.contains(&short) {
             self.faults.push(
                 Fault::new(format!("`{name}` is not a {keyword}"))
                     .at(&given.place)
                     .hint(format!("Known are {}.", choices.join(", "))),
             );
-        } else if keyword == "strategy" && short != "linear" {
-            self.faults.push(
-                Fault::new(format!("the strategy `{name}` is not supported yet"))
-                    .at(&given.place)
-                    .hint("Other strategies than `linear` come with a later version."),
-            );
         }
+        Some(short.to_owned())
     }
 }
 
 /// One pattern; a list is joined as Ansible does.
 fn hosts_value(names: &[Var], node: &Node) -> Result<Var, Fault> {
-    if names.is_empty() {
+    let blank = |name: &Var| match &name.value {
+        Value::Str(text) => text.text.is_empty(),
+        other => matches!(other, Value::None),
+    };
+    if names.is_empty() || names.iter().any(blank) {
         return Err(Fault::new("`hosts:` is empty")
             .at(&node.place)
             .hint("Say which hosts the play is for, as in `hosts: all`."));
@@ -354,6 +363,7 @@ struct Draft {
     serial: Option<Var>,
     order: Option<Var>,
     strategy: Option<Var>,
+    chosen: Strategy,
     max_fail_percentage: Option<Var>,
     force_handlers: Option<Var>,
     roles: Option<Node>,

@@ -31,7 +31,27 @@ const LOOPS: &[&str] = &[
     "sequence",
     "subelements",
     "together",
-    "cartesian",
+];
+
+/// Keywords that `include_tasks` and `include_role` take for themselves.
+const INCLUDE_KEYWORDS: &[&str] = &[
+    "action",
+    "args",
+    "collections",
+    "debugger",
+    "ignore_errors",
+    "listen",
+    "local_action",
+    "loop",
+    "loop_control",
+    "name",
+    "no_log",
+    "register",
+    "run_once",
+    "tags",
+    "timeout",
+    "vars",
+    "when",
 ];
 
 /// Where tasks are being read.
@@ -197,14 +217,15 @@ impl Pass<'_> {
     fn task(&mut self, node: &Node, entries: &[(Node, Node)], cx: &Cx) -> Vec<Item> {
         let before = self.faults.len();
         let draft = self.draft(entries, cx);
-        let Some((spec, args)) = self.action(node, &draft, cx.on(), before) else {
+        let Some((spec, action, args)) = self.action(node, &draft, cx.on(), before) else {
             return Vec::new();
         };
         match spec.name {
             "import_tasks" => self.import_tasks(node, draft, &args, cx),
             "import_role" => self.import_role(node, draft, &args, cx),
             _ => {
-                let task = self.finish_task(node, draft, spec, args, cx);
+                self.check_include(spec.name, entries, cx);
+                let task = self.finish_task(node, draft, (spec, action), args, cx);
                 task.map(|task| Item::Task(Arc::new(task)))
                     .into_iter()
                     .collect()
@@ -277,14 +298,14 @@ impl Pass<'_> {
         &mut self,
         node: &Node,
         mut draft: Draft,
-        spec: &'static Spec,
+        (spec, action): (&'static Spec, Arc<str>),
         args: Args,
         cx: &Cx,
     ) -> Option<Task> {
         let looping = self.looping(&draft);
         let apply = self.apply(&args)?;
         if spec.name == "meta" {
-            self.check_meta(&args, &node.place);
+            self.check_meta(&args, &node.place, cx);
         }
         let delegated = draft
             .actions
@@ -304,6 +325,7 @@ impl Pass<'_> {
             place: node.place.clone(),
             name: draft.name,
             module: Arc::from(spec.name),
+            action,
             args,
             frame: cx.inside(draft.keywords),
             looping,
@@ -350,7 +372,38 @@ impl Pass<'_> {
         Some(Some(Arc::new(keywords)))
     }
 
-    fn check_meta(&mut self, args: &Args, place: &Place) {
+    /// Dynamic includes take few keywords; the others belong into `apply:`.
+    fn check_include(&mut self, module: &str, entries: &[(Node, Node)], cx: &Cx) {
+        if !matches!(module, "include_tasks" | "include_role") {
+            return;
+        }
+        if module == "include_role"
+            && cx.handlers
+            && let Some((key, _)) = entries.first()
+        {
+            self.faults.push(
+                Fault::new("`include_role` can't be a handler")
+                    .at(&key.place)
+                    .hint("Use `include_tasks` with a file that includes the role."),
+            );
+        }
+        for (key, _) in entries {
+            let name = key.as_str().unwrap_or_default();
+            let is_keyword = keywords::recognise(name, cx.on(), &key.place)
+                .is_ok_and(|word| !matches!(word, Word::Other));
+            if is_keyword && !INCLUDE_KEYWORDS.contains(&name) {
+                self.faults.push(
+                    Fault::new(format!("`{name}` is not a keyword of `{module}`"))
+                        .at(&key.place)
+                        .hint(format!(
+                            "To give it to what is included: `apply: {{{name}: …}}` among the arguments of `{module}`."
+                        )),
+                );
+            }
+        }
+    }
+
+    fn check_meta(&mut self, args: &Args, place: &Place, cx: &Cx) {
         let given = args.free_form.as_ref();
         let Some(Value::Str(name)) = given.map(|var| &var.value) else {
             self.faults.push(
@@ -362,11 +415,13 @@ impl Pass<'_> {
         };
         if &*name.text == "end_role" {
             let at = given.map_or(place, |var| &var.place);
-            self.faults.push(
-                Fault::new("`meta: end_role` is not supported yet")
-                    .at(at)
-                    .hint("It comes with a later version; use conditions, or `meta: end_host`."),
-            );
+            if cx.handlers || cx.frame.role().is_none() {
+                self.faults.push(
+                    Fault::new("`meta: end_role` stands outside of the tasks of a role")
+                        .at(at)
+                        .hint("Use `meta: end_host` or a condition here."),
+                );
+            }
         } else if !modules::META.contains(&&*name.text) {
             let mut fault = Fault::new(format!("`meta: {}` is not known", name.text))
                 .at(given.map_or(place, |var| &var.place));
@@ -401,6 +456,7 @@ impl Pass<'_> {
             pause: None,
             extended: None,
             extended_allitems: None,
+            break_when: Vec::new(),
         };
         for (key, value) in control.and_then(Node::as_map).unwrap_or_default() {
             let name = key.as_str().unwrap_or_default();
@@ -415,12 +471,9 @@ impl Pass<'_> {
                 "pause" => found.pause = self.ok(var(value)),
                 "extended" => found.extended = self.ok(var(value)),
                 "extended_allitems" => found.extended_allitems = self.ok(var(value)),
+                "break_when" => found.break_when = self.ok(list(value)).unwrap_or_default(),
                 _ => {
-                    let hint = if name == "break_when" {
-                        "`break_when` came with Ansible 2.20; kopsrun follows 2.18."
-                    } else {
-                        "Known are loop_var, index_var, label, pause, extended, extended_allitems."
-                    };
+                    let hint = "Known are loop_var, index_var, label, pause, extended, extended_allitems, break_when.";
                     self.faults.push(
                         Fault::new(format!("`{name}` is not a setting of `loop_control`"))
                             .at(&key.place)

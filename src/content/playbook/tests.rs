@@ -268,7 +268,7 @@ fn keywords_that_are_wrong_or_come_later_are_refused_by_name() {
         ["site.yml:4:7: `becom` is not a keyword of a task [Did you mean `become`?]"]
     );
     let later = one(
-        "- hosts: all\n  strategy: free\n  vars_prompt: []\n  tasks:\n    - command: ls\n      async: 10\n",
+        "- hosts: all\n  strategy: debug\n  vars_prompt: []\n  tasks:\n    - command: ls\n      async: 10\n",
     );
     assert_eq!(later.len(), 3, "{later:?}");
     assert!(
@@ -276,7 +276,7 @@ fn keywords_that_are_wrong_or_come_later_are_refused_by_name() {
         "{later:?}"
     );
     assert!(
-        later[1].starts_with("site.yml:2:13: the strategy `free` is not supported yet"),
+        later[1].starts_with("site.yml:2:13: the strategy `debug` is not supported"),
         "{later:?}"
     );
     assert!(
@@ -294,7 +294,7 @@ fn what_meta_can_do_is_told() {
     assert_eq!(
         one("- hosts: all\n  tasks:\n    - meta: end_role\n"),
         [
-            "site.yml:3:13: `meta: end_role` is not supported yet [It comes with a later version; use conditions, or `meta: end_host`.]"
+            "site.yml:3:13: `meta: end_role` stands outside of the tasks of a role [Use `meta: end_host` or a condition here.]"
         ]
     );
 }

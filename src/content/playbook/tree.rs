@@ -23,6 +23,7 @@ pub struct Play {
     pub order: Option<Var>,
     pub max_fail_percentage: Option<Var>,
     pub force_handlers: Option<Var>,
+    pub strategy: Strategy,
     /// Keywords of the play itself: the outermost frame of all its tasks.
     pub frame: Arc<Frame>,
     /// Roles of `roles:` in the order written, then those that tasks import: the play sees their variables.
@@ -34,6 +35,18 @@ pub struct Play {
     pub post_tasks: Vec<Item>,
     /// Handlers of roles first, then the play's own, in the order of definition.
     pub handlers: Vec<Arc<Task>>,
+}
+
+/// Whether hosts wait for each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strategy {
+    /// All hosts are through with a task before the next begins.
+    #[default]
+    Linear,
+    /// Every host goes on as fast as it can.
+    Free,
+    /// As free, and a host that has begun goes through before another takes its place.
+    HostPinned,
 }
 
 /// One entry of a list of tasks.
@@ -65,6 +78,8 @@ pub struct Task {
     pub name: Option<Var>,
     /// Short name: `copy`, never `ansible.builtin.copy`.
     pub module: Arc<str>,
+    /// The module as it was written, which stands for a name that is missing.
+    pub action: Arc<str>,
     pub args: Args,
     /// Its own keywords; `frame.parent` is what it is inherited from.
     pub frame: Arc<Frame>,
@@ -111,6 +126,8 @@ pub struct Loop {
     pub pause: Option<Var>,
     pub extended: Option<Var>,
     pub extended_allitems: Option<Var>,
+    /// The loop ends after the item for which all of these hold.
+    pub break_when: Vec<Var>,
 }
 
 /// Keywords that reach from a play, role, block or include down to its tasks; the innermost one counts.

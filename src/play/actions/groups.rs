@@ -1,7 +1,7 @@
 //! `add_host` and `group_by`: hosts and groups that exist from here on.
 
 use crate::play::call::Call;
-use crate::play::done::{Done, Effect, Problem};
+use crate::play::done::{Done, Problem};
 use crate::play::keep::as_text;
 use serde_json::json;
 
@@ -28,9 +28,14 @@ pub(super) fn add_host(call: &Call<'_>) -> Result<Done, Problem> {
             .fault(format!("`{}` is not a port", as_text(port)))
             .into());
     }
-    Ok(Done::changed(true)
-        .with("add_host", json!({"host_name": name, "groups": groups}))
-        .effect(Effect::AddHost { name, groups, vars }))
+    // At once: only then is known whether it changes anything.
+    let batch = &call.attempt.batch;
+    let shown = json!({"host_name": name, "groups": groups});
+    let changed = batch.run.store.add_host(&name, &groups, vars)?;
+    if changed {
+        batch.add(&name);
+    }
+    Ok(Done::changed(changed).with("add_host", shown))
 }
 
 pub(super) fn group_by(call: &Call<'_>) -> Result<Done, Problem> {
@@ -44,8 +49,9 @@ pub(super) fn group_by(call: &Call<'_>) -> Result<Done, Problem> {
     }
     let parents: Vec<String> = parents.iter().map(|name| clean(name)).collect();
     let group = clean(&key);
-    Ok(Done::changed(true)
-        .with("add_group", group.as_str())
-        .with("parent_groups", parents.clone())
-        .effect(Effect::GroupBy { group, parents }))
+    let store = &call.attempt.batch.run.store;
+    let changed = store.group_by(&group, &parents, std::slice::from_ref(call.host()))?;
+    Ok(Done::changed(changed)
+        .with("add_group", group)
+        .with("parent_groups", parents))
 }

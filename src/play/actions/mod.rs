@@ -16,6 +16,7 @@ mod wait_for_connection;
 use super::call::Call;
 use super::done::{Done, Problem};
 use super::hands::Blobs;
+use crate::content::value::Value;
 
 /// Actions that happen once for all hosts, as with `run_once`.
 pub(super) fn once_for_all(module: &str) -> bool {
@@ -30,9 +31,12 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
         "copy" => copy::run(call).await,
         "debug" => debug::run(call),
         "fail" => {
-            Ok(Done::failed(call.text("msg").unwrap_or_else(|| {
-                "Failed as requested from task".to_owned()
-            })))
+            let said = call.args.get("msg").map(Value::to_json);
+            let done = Done::failed("Failed as requested from task");
+            Ok(match said {
+                None | Some(serde_json::Value::Null) => done,
+                Some(said) => done.with("msg", said),
+            })
         }
         "fetch" => fetch::run(call).await,
         "gather_facts" => {

@@ -1,0 +1,313 @@
+//! Loops: the items of a task, one turn for each, and what came of them together.
+
+use super::attempt::{Attempt, registered};
+use super::done::{Done, Effect, HostDone, Problem};
+use super::keep::{as_text, boolean, condition, number, render};
+use super::view::fault;
+use crate::content::inventory::Var;
+use crate::content::place::Fault;
+use crate::content::playbook::Loop;
+use crate::content::template::Templar;
+use crate::content::value::{Key, Value};
+use indexmap::IndexMap;
+use serde_json::Value as Json;
+use std::time::{Duration, Instant};
+
+impl Attempt {
+    /// Runs the task for every item.
+    pub(super) async fn over_items(
+        &self,
+        looping: &Loop,
+        templar: &Templar,
+        host_done: &mut HostDone,
+        started: Instant,
+    ) {
+        let items = match self.items(looping, templar) {
+            Ok(items) => items,
+            Err(fault) => {
+                // A condition that doesn't need the item may say that the loop doesn't matter.
+                let done = match self.skip(templar) {
+                    Ok(Some(skipped)) => skipped,
+                    _ => Done::of(Problem::Failed(fault)),
+                };
+                return self.judge(host_done, done, templar, None, started);
+            }
+        };
+        if items.is_empty() {
+            let done = Done::ok()
+                .with("changed", false)
+                .with("skipped", true)
+                .with("skipped_reason", "No items in the list")
+                .with("results", Json::Array(Vec::new()));
+            return self.judge(host_done, done, templar, None, started);
+        }
+        let pause = looping
+            .pause
+            .as_ref()
+            .and_then(|var| number(&render(templar, var).ok()?));
+        let mut turns = Vec::new();
+        // What items set and register is seen by the items after them.
+        let mut carried = IndexMap::new();
+        for index in 0..items.len() {
+            if index > 0
+                && let Some(pause) = pause
+            {
+                tokio::time::sleep(Duration::from_secs_f64(pause.max(0.0))).await;
+            }
+            let known = templar.with(carried.clone());
+            let mut turn = self.turn(looping, &known, &items, index).await;
+            self.carry(&turn, &mut carried);
+            let over = self.is_over(looping, templar, &carried, &items, index, &mut turn);
+            turns.push(turn);
+            if over {
+                break;
+            }
+        }
+        collect(host_done, turns);
+    }
+
+    /// One turn of a loop.
+    async fn turn(
+        &self,
+        looping: &Loop,
+        templar: &Templar,
+        items: &[Value],
+        index: usize,
+    ) -> HostDone {
+        let item = &items[index];
+        let locals = locals(looping, items, index, templar);
+        let local = templar.with(locals.clone());
+        let started = Instant::now();
+        let mut done = self.once(&local, &locals).await;
+        let mut add = |name: &str, value: Json| done.result.insert(name.to_owned(), value);
+        add(&looping.var, item.to_json());
+        add("ansible_loop_var", (&*looping.var).into());
+        if let Some(name) = &looping.index_var {
+            add(name, index.into());
+            add("ansible_index_var", (&**name).into());
+        }
+        if let Some(extended) = locals.get("ansible_loop") {
+            add("ansible_loop", extended.to_json());
+        }
+        let label = match looping.label.as_ref().map(|label| {
+            let seen = self.labelled(&local, &done);
+            render(&seen, label)
+        }) {
+            None => Ok(item.clone()),
+            Some(label) => label,
+        };
+        let label = label.unwrap_or_else(|mut fault| {
+            fault.message = format!("Failed to template loop_control.label: {}", fault.message);
+            done.result.insert("failed".to_owned(), true.into());
+            done.result
+                .insert("msg".to_owned(), fault.message.clone().into());
+            done.fault = Some(fault);
+            Value::None
+        });
+        // As Ansible prints it, which has been through JSON: a tuple is a list.
+        let label = as_text(&Value::from_json(&label.to_json()));
+        let mut turn = HostDone::of(&self.host);
+        self.judge(&mut turn, done, &local, Some(label), started);
+        turn
+    }
+
+    /// Templates for the label, which may use what this very item registers.
+    fn labelled(&self, templar: &Templar, done: &Done) -> Templar {
+        match &self.task.register {
+            None => templar.clone(),
+            Some(name) => templar.with(IndexMap::from([(
+                name.to_string(),
+                registered(&done.result),
+            )])),
+        }
+    }
+
+    /// Adds what an item set and registered.
+    fn carry(&self, turn: &HostDone, carried: &mut IndexMap<String, Value>) {
+        for (_, effect) in &turn.effects {
+            if let Effect::Set(vars) | Effect::Included(vars) | Effect::Facts(vars) = effect {
+                carried.extend(vars.clone());
+            }
+        }
+        if let Some(name) = &self.task.register {
+            carried.insert(name.to_string(), registered(&turn.done.result));
+        }
+    }
+
+    /// True when `break_when` ends the loop after this item.
+    fn is_over(
+        &self,
+        looping: &Loop,
+        templar: &Templar,
+        carried: &IndexMap<String, Value>,
+        items: &[Value],
+        index: usize,
+        turn: &mut HostDone,
+    ) -> bool {
+        if looping.break_when.is_empty() {
+            return false;
+        }
+        let local = templar
+            .with(carried.clone())
+            .with(locals(looping, items, index, templar));
+        for when in &looping.break_when {
+            match condition(&local, when) {
+                Ok(true) => {}
+                Ok(false) => return false,
+                Err(fault) => {
+                    let done = &mut turn.done;
+                    done.result.insert("failed".to_owned(), true.into());
+                    done.result
+                        .insert("msg".to_owned(), fault.message.clone().into());
+                    done.fault = Some(fault);
+                    return true;
+                }
+            }
+        }
+        true
+    }
+
+    /// The items of the loop.
+    fn items(&self, looping: &Loop, templar: &Templar) -> Result<Vec<Value>, Fault> {
+        let at = &looping.terms.place;
+        let Some(lookup) = &looping.lookup else {
+            let value = render(templar, &looping.terms)?;
+            return match list_of(&value) {
+                Some(items) => Ok(items),
+                None => Err(Fault::new(format!(
+                    "`loop` needs a list; this is {} {}",
+                    article(&value),
+                    value.repr()
+                ))
+                .at(at)
+                .hint("Wrap one item as `[item]`; make a list of a mapping with `dict2items`.")),
+            };
+        };
+        let terms = if &**lookup == "first_found" {
+            // Undefined names only drop their candidate.
+            templar
+                .render(&looping.terms.value)
+                .unwrap_or_else(|_| looping.terms.value.clone())
+        } else {
+            render(templar, &looping.terms)?
+        };
+        let terms = match list_of(&terms) {
+            Some(items) => items,
+            None => vec![terms],
+        };
+        let found = templar
+            .lookup(lookup, terms)
+            .map_err(|error| fault(error).at(at))?;
+        Ok(found)
+    }
+}
+
+/// The result of a loop from those of its turns.
+fn collect(host_done: &mut HostDone, turns: Vec<HostDone>) {
+    let any = |is: fn(&Done) -> bool| turns.iter().any(|turn| is(&turn.done));
+    let (changed, failed) = (any(Done::is_changed), any(Done::is_failed));
+    let unreachable = turns.iter().any(|turn| turn.done.unreachable);
+    let skipped = turns.iter().all(|turn| turn.done.is_skipped());
+    let message = if failed {
+        "One or more items failed"
+    } else if skipped {
+        "All items skipped"
+    } else {
+        "All items completed"
+    };
+    host_done.ignored = failed
+        && turns
+            .iter()
+            .all(|turn| turn.ignored || !turn.done.is_failed());
+    host_done.stays = turns.iter().any(|turn| turn.stays);
+    let (mut results, mut notify, mut fault) = (Vec::new(), Vec::new(), None);
+    for mut turn in turns {
+        host_done.effects.append(&mut turn.effects);
+        notify.append(&mut turn.done.notify);
+        fault = turn.done.fault.or(fault);
+        results.push(Json::Object(turn.done.result));
+    }
+    let mut done = Done::ok().with("results", Json::Array(results));
+    for (name, holds) in [
+        ("skipped", skipped),
+        ("unreachable", unreachable),
+        ("failed", failed),
+    ] {
+        if holds {
+            done = done.with(name, true);
+        }
+    }
+    done = done.with("msg", message).with("changed", changed);
+    done.fault = fault;
+    done.unreachable = unreachable;
+    if changed && !failed {
+        done.notify = notify;
+    }
+    host_done.done = done;
+}
+
+/// What a lookup or `loop` takes as a list.
+fn list_of(value: &Value) -> Option<Vec<Value>> {
+    match value {
+        Value::List(items) => items.read().ok().map(|items| items.clone()),
+        Value::Tuple(items) => Some(items.to_vec()),
+        Value::Object(object) if object.keys().is_none() => object.items(),
+        _ => None,
+    }
+}
+
+fn article(value: &Value) -> &'static str {
+    match value {
+        Value::Dict(_) => "the mapping",
+        Value::Str(_) => "the text",
+        _ => "the value",
+    }
+}
+
+/// Variables of one turn of a loop.
+fn locals(
+    looping: &Loop,
+    items: &[Value],
+    index: usize,
+    templar: &Templar,
+) -> IndexMap<String, Value> {
+    let mut locals = IndexMap::new();
+    let number = |n: usize| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
+    locals.insert("ansible_loop_var".to_owned(), Value::from(&*looping.var));
+    locals.insert(looping.var.to_string(), items[index].clone());
+    if let Some(name) = &looping.index_var {
+        locals.insert("ansible_index_var".to_owned(), Value::from(&**name));
+        locals.insert(name.to_string(), number(index));
+    }
+    let flag = |var: &Option<Var>, default: bool| {
+        var.as_ref()
+            .and_then(|var| boolean(&render(templar, var).ok()?))
+            .unwrap_or(default)
+    };
+    if flag(&looping.extended, false) {
+        let count = items.len();
+        let mut extended = vec![
+            ("index", number(index + 1)),
+            ("index0", number(index)),
+            ("first", Value::Bool(index == 0)),
+            ("last", Value::Bool(index + 1 == count)),
+            ("length", number(count)),
+            ("revindex", number(count - index)),
+            ("revindex0", number(count - index - 1)),
+        ];
+        if flag(&looping.extended_allitems, true) {
+            extended.push(("allitems", Value::list(items.to_vec())));
+        }
+        if let Some(next) = items.get(index + 1) {
+            extended.push(("nextitem", next.clone()));
+        }
+        if let Some(previous) = index.checked_sub(1).and_then(|before| items.get(before)) {
+            extended.push(("previtem", previous.clone()));
+        }
+        let entries = extended
+            .into_iter()
+            .map(|(name, value)| (Key(Value::from(name)), value));
+        locals.insert("ansible_loop".to_owned(), Value::dict(entries.collect()));
+    }
+    locals
+}
