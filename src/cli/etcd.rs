@@ -72,7 +72,7 @@ fn text(status: &Status) -> String {
         table.row([
             seen.member.label().to_owned(),
             format!("{:016x}", seen.member.id),
-            state(&seen.health),
+            state(seen).to_owned(),
             role(seen, view.leader).to_owned(),
             version,
             revision,
@@ -82,10 +82,15 @@ fn text(status: &Status) -> String {
     }
     let voters = view.voters();
     let mut text = table.text();
+    for seen in &view.members {
+        if let Health::Sick { reason } = &seen.health {
+            text.push_str(&format!("{}: {reason}\n", seen.member.label()));
+        }
+    }
     let spare = voters.tolerance();
     text.push_str(&match spare {
         spare if spare < 0 => format!(
-            "\nQUORUM IS LOST: {} of {} voters answer, {} are needed; no write is possible\n",
+            "\nQUORUM IS LOST: {} of {} voters serve, {} are needed; no write is possible\n",
             voters.healthy,
             voters.total,
             voters.quorum()
@@ -109,12 +114,14 @@ fn text(status: &Status) -> String {
     text
 }
 
-fn state(health: &Health) -> String {
-    match health {
-        Health::Healthy { .. } => "healthy".to_owned(),
-        Health::Learning => "learning".to_owned(),
-        Health::Unstarted => "not started".to_owned(),
-        Health::Sick { reason } => format!("DEAD: {reason}"),
+fn state(seen: &Seen) -> &'static str {
+    match (&seen.health, &seen.status) {
+        (Health::Healthy { .. }, _) => "healthy",
+        (Health::Learning, _) => "learning",
+        (Health::Unstarted, _) => "not started",
+        // It runs, and lacks the others or doesn't keep up.
+        (Health::Sick { .. }, Some(_)) => "NOT SERVING",
+        (Health::Sick { .. }, None) => "DEAD",
     }
 }
 

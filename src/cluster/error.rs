@@ -9,8 +9,9 @@ pub enum EtcdError {
     /// No host gives access to the cluster.
     #[error("no host gives access to etcd: {}", reasons(.closed))]
     NoWayIn { closed: Vec<(String, String)> },
-    #[error("{url}: {reason}")]
-    Unreachable { url: String, reason: String },
+    /// No connection to a member; the text says to which address.
+    #[error("{0}")]
+    Unreachable(String),
     #[error("failed to {what} within {} s", .limit.as_secs())]
     Timeout { what: String, limit: Duration },
     /// etcd answered, with an error.
@@ -34,13 +35,6 @@ fn reasons(closed: &[(String, String)]) -> String {
 }
 
 impl EtcdError {
-    pub(super) fn unreachable(url: &str, reason: &str) -> Self {
-        Self::Unreachable {
-            url: url.to_owned(),
-            reason: reason.to_owned(),
-        }
-    }
-
     pub(super) fn timeout(what: &str, limit: Duration) -> Self {
         Self::Timeout {
             what: what.to_owned(),

@@ -8,6 +8,7 @@ use etcd_client::{Channel, Client};
 use futures::future::{join_all, select_ok};
 use hyper_util::rt::TokioIo;
 use std::collections::HashMap;
+use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -87,7 +88,7 @@ impl Etcd {
             .find(|u| !u.contains("127.0.0.1") && !u.contains("localhost"))
             .or(urls.first())
             .ok_or_else(|| {
-                EtcdError::unreachable("a member without client URLs", "it never started")
+                EtcdError::Unreachable("the member has no client URLs: it never started".to_owned())
             })?;
         if let Some(client) = self.clients.lock().await.get(url) {
             return Ok(client.clone());
@@ -184,11 +185,22 @@ impl Etcd {
 
     /// Everything about the cluster, asked now, all members at once.
     pub async fn view(&self) -> Result<View, EtcdError> {
-        let (stale, (cluster_id, members)) = match self.members_and_cluster().await {
-            Ok(list) => (false, list),
-            Err(_) => (true, self.members_unconfirmed().await?),
+        // Without a majority the confirmed list takes its whole time to fail; everything else is asked meanwhile.
+        let look = async {
+            let (cluster_id, list) = self.members_unconfirmed().await?;
+            let seen = join_all(list.into_iter().map(|m| self.look(m))).await;
+            Ok::<_, EtcdError>((cluster_id, seen))
         };
-        let members = join_all(members.into_iter().map(|m| self.look(m))).await;
+        let (confirmed, seen) = tokio::join!(self.members_and_cluster(), look);
+        let stale = confirmed.is_err();
+        let (cluster_id, members) = match (confirmed, seen) {
+            (Ok((id, list)), Ok((_, seen))) if list.iter().eq(seen.iter().map(|s| &s.member)) => {
+                (id, seen)
+            }
+            // Whoever gave the other list hadn't heard of the latest change.
+            (Ok((id, list)), _) => (id, join_all(list.into_iter().map(|m| self.look(m))).await),
+            (Err(_), seen) => seen?,
+        };
         let alarms = if stale {
             Vec::new()
         } else {
@@ -365,7 +377,7 @@ async fn gate(door: Arc<dyn Door>) -> Result<Gate, String> {
 }
 
 async fn connect(gate: &Arc<Gate>, url: &str) -> Result<Client, EtcdError> {
-    let fail = |reason: String| EtcdError::unreachable(url, &reason);
+    let fail = |reason: String| EtcdError::Unreachable(format!("{url}: {reason}"));
     let uri: Uri = url.parse().map_err(|e| fail(format!("not a URL: {e}")))?;
     let host = uri
         .host()
@@ -373,6 +385,7 @@ async fn connect(gate: &Arc<Gate>, url: &str) -> Result<Client, EtcdError> {
         .trim_matches(['[', ']'])
         .to_owned();
     let port = uri.port_u16().unwrap_or(2379);
+    let address = format!("{host}:{port}");
     let tls = uri.scheme_str() == Some("https");
     let mut endpoint = Endpoint::from(uri)
         .http2_keep_alive_interval(Duration::from_secs(5))
@@ -396,7 +409,12 @@ async fn connect(gate: &Arc<Gate>, url: &str) -> Result<Client, EtcdError> {
     let channel = timeout(CONNECT, endpoint.connect_with_connector(connector))
         .await
         .map_err(|_| fail(format!("no connection within {} s", CONNECT.as_secs())))?
-        .map_err(|e| fail(EtcdError::chain(&e)))?;
+        .map_err(|e| match e.source().map(EtcdError::chain) {
+            // The door's own words name the address.
+            Some(reason) if reason.contains(&address) => EtcdError::Unreachable(reason),
+            Some(reason) => fail(reason),
+            None => fail(e.to_string()),
+        })?;
     Client::from_channel(Channel::Tonic(channel), None)
         .await
         .map_err(|e| fail(e.to_string()))

@@ -158,7 +158,7 @@ pub enum LinkError {
         doing: String,
         reason: String,
     },
-    #[error("{host}: {reason}")]
+    #[error("{reason} from {host} to {address}")]
     Tunnel {
         host: String,
         address: String,

@@ -10,6 +10,7 @@ use super::process;
 use super::settings::Settings;
 use super::ssh::{self, Ssh, Surroundings, lock};
 use super::target::{Connection, Hop, Program, Target};
+use russh::ChannelOpenFailure;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -287,10 +288,13 @@ impl Link {
                             doing: format!("opening a tunnel to {to}"),
                             reason: ssh.reason(),
                         },
-                        russh::Error::ChannelOpenFailure(kind) => {
-                            failed(format!("the host can't connect to {to}: {kind:?}"))
+                        russh::Error::ChannelOpenFailure(ChannelOpenFailure::ConnectFailed) => {
+                            failed("no connection".to_owned())
                         }
-                        other => failed(format!("no tunnel to {to}: {other}")),
+                        russh::Error::ChannelOpenFailure(
+                            ChannelOpenFailure::AdministrativelyProhibited,
+                        ) => failed("sshd allows no tunnel".to_owned()),
+                        other => failed(format!("no tunnel ({other})")),
                     })
             }
             (Carrier::Program, Connection::Program(program)) => {
@@ -306,10 +310,10 @@ impl Link {
                 let socket = tokio::net::TcpStream::connect((address, port));
                 let socket = socket
                     .await
-                    .map_err(|error| failed(format!("can't connect to {to}: {error}")))?;
+                    .map_err(|error| failed(format!("no connection ({error})")))?;
                 socket
                     .set_nodelay(true)
-                    .map_err(|error| failed(error.to_string()))?;
+                    .map_err(|error| failed(format!("no connection ({error})")))?;
                 Ok(Box::new(socket))
             }
         }

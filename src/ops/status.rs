@@ -4,7 +4,7 @@ use super::engine::Failure;
 use super::replace_node::GROUP;
 use super::site::Site;
 use crate::cluster::door::Door;
-use crate::cluster::{Etcd, View, holder};
+use crate::cluster::{Etcd, Seen, View, holder};
 use crate::journal::Holder;
 use futures::future::join_all;
 use serde::Serialize;
@@ -43,9 +43,14 @@ pub async fn etcd(site: &Site) -> Result<Status, Failure> {
             .fold(failure, |f, (host, why)| f.hint(format!("{host}: {why}")))
     })?;
     closed.extend(etcd.closed.iter().cloned());
-    let view = etcd.view().await?;
-    // Without a majority nobody can hold it.
-    let held = holder(&etcd).await.unwrap_or_default();
+    let mut view = etcd.view().await?;
+    let name = |s: &Seen| s.member.label().to_owned();
+    view.members.sort_by_cached_key(name);
+    let held = match view.stale {
+        // Without a majority nobody can hold it, and asking takes its time.
+        true => None,
+        false => holder(&etcd).await.unwrap_or_default(),
+    };
     Ok(Status {
         view,
         closed,

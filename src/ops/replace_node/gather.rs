@@ -4,7 +4,7 @@ use super::Options;
 use super::environment::{self, address};
 use super::facts::{Certificates, Facts, Hosts, Intent, Machine, Place};
 use super::machine;
-use super::plan::enough_run;
+use super::plan::{enough_run, quorum_lost};
 use super::work::Donor;
 use crate::backup::certificate::CertificateInfo;
 use crate::backup::{self, Set};
@@ -191,16 +191,18 @@ fn unconfirmed(name: &str, shown: &str, expected: &[String]) -> Failure {
     ))
 }
 
-/// Wait while an election goes on: enough voters run, and yet none answers a linearizable read.
-///
-/// The death of the leader, which may be why we were called, is followed by one. Returns after [`ELECTION`] whatever is
-/// true then: the plan judges it.
-pub(super) async fn calm(etcd: &Etcd) {
+/// Returns when a majority answers. An election is waited for: the death of the leader, which may be why we were called,
+/// is followed by one.
+pub(super) async fn majority(site: &Site, ground: &Ground) -> Result<(), Failure> {
     let until = Instant::now() + ELECTION;
-    while etcd.members().await.is_err() && Instant::now() < until {
-        let electing = etcd.view().await.is_ok_and(|view| enough_run(&view));
-        if !electing {
-            return;
+    loop {
+        let view = ground.etcd.view().await?;
+        if !view.stale {
+            return Ok(());
+        }
+        if !enough_run(&view) || Instant::now() > until {
+            let members: Vec<Member> = view.members.iter().map(|s| s.member.clone()).collect();
+            return Err(quorum_lost(&view, &ground.hosts(site, &members)));
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
@@ -553,15 +555,7 @@ pub(super) async fn facts(
     let members: Vec<Member> = view.members.iter().map(|s| s.member.clone()).collect();
     let node = ground.place(site, &options.node, &members)?;
     let home = ground.place(site, options.home(), &members)?;
-    // Without a majority there is no healthy member to learn from, and the plan will say why nothing is done.
-    let lost = view.stale || !view.voters().has_quorum();
-    let (donor, hand) = match ground.donor(&view, options).await {
-        Err(_) if lost => {
-            let hosts = ground.hosts(site, &members);
-            return Err(super::plan::quorum_lost(&view, &hosts));
-        }
-        other => other?,
-    };
+    let (donor, hand) = ground.donor(&view, options).await?;
     let machine = ground.machine(options, &donor).await;
     let hosts = ground.hosts(site, &members);
     let (certificates, set) = ground.certificates(site, &home, &donor, &hand).await?;

@@ -148,7 +148,7 @@ async fn attempt(
         false => Some(lock_here(site, run, &holder)?),
     };
     let ground = gather::connect(site, options, run).await?;
-    gather::calm(&ground.etcd).await;
+    gather::majority(site, &ground).await?;
     let mark = serde_json::to_string(&holder).unwrap_or_default();
     let lease = lock_there(site, options, run.id(), &ground.etcd, &mark).await?;
     let result = locked(site, options, run, stop, ground, (lease, mark)).await;
@@ -185,12 +185,6 @@ async fn locked(
     run.emit_synced(announce(&facts, &plan, &names))?;
     if options.plan_only {
         return Err(Stop::Nothing(Some("this is the plan; nothing was changed")));
-    }
-    if lease.is_none() {
-        let why = "the cluster had no majority a moment ago, so its lock couldn't be taken";
-        return Err(Failure::new(why)
-            .hint("it has one now: run the command again")
-            .into());
     }
     let Some(hand) = ground.hands.get(options.home()).cloned() else {
         release(lease).await;
@@ -272,7 +266,7 @@ fn lock_here(site: &Site, run: &Run, holder: &Holder) -> Result<Lock, Stop> {
     Ok(lock)
 }
 
-/// The lock in the cluster. Without a majority there is none to take; the plan will refuse anyway.
+/// The lock in the cluster; a plan changes nothing and needs none.
 async fn lock_there(
     site: &Site,
     options: &Options,
@@ -280,7 +274,7 @@ async fn lock_there(
     etcd: &Arc<Etcd>,
     mark: &str,
 ) -> Result<Option<Leased>, Stop> {
-    if options.plan_only || etcd.members().await.is_err() {
+    if options.plan_only {
         return Ok(None);
     }
     // Left behind by this run before it was resumed, or by another that was recorded here and whose process is gone.
