@@ -272,6 +272,11 @@ impl Templar {
                 error
                     .hints
                     .push(format!("`{base}` has: {}.", keys.join(", ")));
+            } else if base.is_none() {
+                error.hints.push(format!(
+                    "Nothing that is defined has a similar name: define it (`vars:`, the inventory, `-e {last}=…`), or \
+                     give it a value here: `{last} | default('…')`."
+                ));
             }
             return error;
         }

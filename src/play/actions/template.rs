@@ -115,7 +115,10 @@ fn render(call: &Call<'_>, path: &Path) -> Result<String, Fault> {
         if line > 0 {
             fault.place = Some(Place::new(&file, line, column.max(1)));
         }
-        fault.at(&Place::file(path))
+        fault.at(&Place::file(path)).hint(format!(
+            "The task that renders it is at {}.",
+            call.attempt.task.place
+        ))
     })?;
     Ok(match call.text("newline_sequence").as_deref() {
         Some("\r\n" | "\\r\\n") => rendered.replace('\n', "\r\n"),
