@@ -325,3 +325,58 @@ fn what_an_inventory_means_is_shown() {
     show(&["--graph", "nogroup"]).says(4, &["nogroup"]);
     show(&["--hosts-of", &format!("all:!{host}")]).says(0, &[lab.host(1)]);
 }
+
+#[test]
+fn bastions_and_options_that_only_ssh_knows() {
+    let lab = Lab::hosts(3);
+    let address = |index: usize| lab.run(&["ip", lab.host(index)]).trim().to_owned();
+    let (one, two, three) = (address(0), address(1), address(2));
+    let vars = lab.kopsrun(&["inventory", "--host", lab.host(0)]);
+    let vars: Value = serde_json::from_str(&vars.stdout).expect("JSON");
+    let key = vars["ansible_ssh_private_key_file"]
+        .as_str()
+        .expect("a key")
+        .to_owned();
+    let known = lab.known_hosts();
+    let common = format!(
+        "User root\n  IdentityFile {key}\n  UserKnownHostsFile {}",
+        known.display()
+    );
+    lab.write(
+        ".ssh/config",
+        &format!(
+            "Host first\n  HostName {one}\nHost second\n  HostName {two}\n  ProxyJump first\n\
+             Host third\n  HostName {three}\n  ProxyJump second\nHost *\n  {common}\n"
+        ),
+    );
+    let from = |words: &[&str]| {
+        let words = [
+            &[
+                "exec",
+                "all",
+                "-m",
+                "shell",
+                "-a",
+                "echo from $SSH_CONNECTION",
+            ],
+            words,
+        ]
+        .concat();
+        lab.bare(&words)
+    };
+    // Each hop is seen to come from the one before.
+    from(&["-i", "third,"]).says(0, &["third | CHANGED", &format!("from {two} ")]);
+    let jump = "ansible_ssh_common_args='-o ProxyJump=first'";
+    from(&["-i", "second,", "-e", jump]).says(0, &[&format!("from {one} ")]);
+    let command = format!(
+        "{{\"ansible_ssh_common_args\": \"-F none -i {key} -l root -o UserKnownHostsFile={known} -o ProxyCommand='ssh -F none -i {key} -o \
+         UserKnownHostsFile={known} -W %h:%p root@{one}'\", \"ansible_host\": \"{three}\"}}",
+        known = known.display()
+    );
+    from(&["-i", "third,", "-e", &command]).says(0, &[&format!("from {one} ")]);
+    let wrong = "ansible_ssh_common_args='-o Nonsense=yes'";
+    from(&["-i", "first,", "-e", wrong]).says(4, &["nonsense", "ansible_ssh_common_args"]);
+    lab.run(&["kill", lab.host(1)]);
+    from(&["-i", "third,", "-T", "3"]).says(4, &["third", "second"]);
+    from(&["-i", "first,"]).says(0, &["first | CHANGED"]);
+}

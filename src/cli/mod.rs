@@ -1,6 +1,10 @@
 //! What was typed, what is meant, one verb, an exit code. The only room that reads the environment, the home
 //! directory and the terminal.
 #![expect(clippy::print_stderr, reason = "this room talks to the terminal")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the one room that reads the environment and ends the process"
+)]
 
 mod agent;
 mod args;

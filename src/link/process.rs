@@ -40,7 +40,6 @@ impl Keep {
 }
 
 /// Starts a child whose standard error is kept for messages.
-#[allow(clippy::disallowed_methods)]
 fn spawn(mut command: Command, ask: Option<AskPass>) -> io::Result<Process> {
     let mut child = command
         .stdin(Stdio::piped())
@@ -174,7 +173,16 @@ pub(super) fn ssh_error(host: &str, program: &Program, said: &str) -> LinkError 
         .unwrap_or("")
         .trim_end_matches('.');
     let has = |text: &str| said.contains(text);
-    if has("REMOTE HOST IDENTIFICATION HAS CHANGED") {
+    if has("Bad configuration option") || has("command-line line") || has("command-line: line") {
+        LinkError::Config {
+            host: name,
+            message: format!("ssh doesn't understand its options: {reason}"),
+            hints: vec![
+                "look at ansible_ssh_common_args, ansible_ssh_extra_args, --ssh-common-args and ~/.ssh/config"
+                    .to_owned(),
+            ],
+        }
+    } else if has("REMOTE HOST IDENTIFICATION HAS CHANGED") {
         LinkError::HostKeyChanged {
             host: name,
             name: address,

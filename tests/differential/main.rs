@@ -1,4 +1,8 @@
 //! Small cases run through ansible-core and through kopsrun, and what comes of them is compared; see README.md.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "settings of tests come from the environment"
+)]
 
 mod case;
 #[path = "../oracle/mod.rs"]

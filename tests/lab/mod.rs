@@ -1,4 +1,8 @@
 //! Real machines for tests: `lab/lab` from Rust. Needs root; a machine where the lab doesn't work fails the tests.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "settings of tests come from the environment"
+)]
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
 use std::fmt;

@@ -1,4 +1,8 @@
 //! A real etcd cluster with TLS on this machine's loopback, one process a member, for tests of `cluster`.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "settings of tests come from the environment"
+)]
 
 use futures::future::BoxFuture;
 use kopsrun::cluster::door::Door;

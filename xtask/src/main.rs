@@ -1,6 +1,7 @@
 //! What cargo can't do alone: the static agent, and the release build that holds it.
 
 mod elf;
+mod licences;
 
 use std::env;
 use std::ffi::OsString;
@@ -13,6 +14,7 @@ const USAGE: &str = "usage: cargo xtask VERB
   agent [--target TRIPLE]   build the static program that runs on hosts, check it, and put it where kopsrun finds it
                             (x86_64-unknown-linux-gnu unless said; for others add the target first, for example
                             `rustup target add aarch64-unknown-linux-musl`, and a linker for it)
+  licences                  check what deny.toml asks of dependencies, without cargo-deny and without the network
   build                     the same, then a release build of kopsrun that holds the agent
 ";
 
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
     let result = match words[..] {
         ["agent"] => agent(DEFAULT_TARGET).map(drop),
         ["agent", "--target", target] => agent(target).map(drop),
+        ["licences"] => licences::check(&root()).map(|told| say(&told)),
         ["build"] => build(),
         _ => Err(USAGE.to_owned()),
     };
