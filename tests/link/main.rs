@@ -5,3 +5,4 @@ mod auth;
 mod connections;
 mod host_keys;
 mod sshd;
+mod transfers;

@@ -12,6 +12,16 @@ pub enum Encoding {
     Utf16Big,
 }
 
+/// Letters from here on stand for bytes that are no UTF-8, as surrogates do in Python.
+const BROKEN: u32 = 0x0010_ff00;
+
+/// The byte that such a letter stands for.
+fn broken(letter: char) -> Option<u8> {
+    u32::from(letter)
+        .checked_sub(BROKEN)
+        .and_then(|byte| u8::try_from(byte).ok())
+}
+
 impl Encoding {
     /// By name, as Python spells it: case, `-` and `_` don't matter.
     pub fn named(name: &str) -> Result<Self, Failure> {
@@ -32,6 +42,43 @@ impl Encoding {
                 )));
             }
         })
+    }
+
+    /// Text of bytes, also where UTF-8 is broken: such bytes become letters for private use, which [`Self::encode_all`]
+    /// turns back. Fails as [`Self::decode`] for other encodings.
+    pub fn decode_all(self, bytes: &[u8]) -> Result<String, String> {
+        if self != Self::Utf8 {
+            return self.decode(bytes);
+        }
+        let mut text = String::with_capacity(bytes.len());
+        for chunk in bytes.utf8_chunks() {
+            if chunk.valid().chars().any(|letter| broken(letter).is_some()) {
+                return Err("it holds letters of the last private plane of Unicode".to_owned());
+            }
+            text.push_str(chunk.valid());
+            text.extend(
+                chunk
+                    .invalid()
+                    .iter()
+                    .filter_map(|byte| char::from_u32(BROKEN + u32::from(*byte))),
+            );
+        }
+        Ok(text)
+    }
+
+    /// Bytes of text that [`Self::decode_all`] gave.
+    pub fn encode_all(self, text: &str) -> Result<Vec<u8>, Failure> {
+        if self != Self::Utf8 {
+            return self.encode(text);
+        }
+        let mut bytes = Vec::with_capacity(text.len());
+        for letter in text.chars() {
+            match broken(letter) {
+                Some(byte) => bytes.push(byte),
+                None => bytes.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        Ok(bytes)
     }
 
     /// Text of bytes; the error says where they are none.
@@ -113,6 +160,10 @@ mod tests {
             assert_eq!(encoding.decode(bytes), Ok("é".to_owned()), "{name}");
             assert_eq!(encoding.encode("é"), Ok(bytes.to_vec()), "{name}");
         }
+        let mixed = b"a\xe9\xc3\xa9\xff";
+        let text = Encoding::Utf8.decode_all(mixed).expect("any bytes");
+        assert_eq!(text.chars().count(), 4);
+        assert_eq!(Encoding::Utf8.encode_all(&text), Ok(mixed.to_vec()));
         let ascii = Encoding::named("us-ascii").expect("known");
         assert!(ascii.encode("é").is_err());
         assert_eq!(ascii.decode(b"a\xe9"), Err("byte 1 isn't ascii".to_owned()));

@@ -26,9 +26,14 @@ pub const MAX_DATA: usize = 64 * 1024;
 /// How many bytes of data may be under way in one transfer before the receiver asks for more.
 pub const WINDOW: u64 = 1024 * 1024;
 
+/// Longer bodies are compressed.
+pub const COMPRESS_FROM: usize = 4096;
+
 const HEADER: usize = 5;
 const CONTROL: u8 = b'C';
 const DATA: u8 = b'D';
+/// What becomes of a kind when its body is compressed.
+const COMPRESSED: u8 = 0x20;
 
 /// One frame.
 #[derive(Debug, Clone, PartialEq)]
@@ -149,11 +154,21 @@ impl Frame {
             return Err(WireError::TooLong(length as u64));
         }
         bytes[0] = kind;
-        bytes[1..HEADER].copy_from_slice(&(length as u32).to_be_bytes());
+        if let Some(packed) = pack(&bytes[HEADER..]) {
+            bytes.truncate(HEADER);
+            bytes.extend_from_slice(&packed);
+            bytes[0] |= COMPRESSED;
+        }
+        let length = (bytes.len() - HEADER) as u32;
+        bytes[1..HEADER].copy_from_slice(&length.to_be_bytes());
         Ok(bytes)
     }
 
     fn decode(kind: u8, body: &[u8]) -> Result<Self, WireError> {
+        if kind & COMPRESSED != 0 {
+            let kind = kind & !COMPRESSED;
+            return Self::decode(kind, &unpack(kind, body)?);
+        }
         if kind == CONTROL {
             let mut control = serde_json::from_slice(body)
                 .map_err(|error| WireError::Malformed(error.to_string()))?;
@@ -169,8 +184,42 @@ impl Frame {
     }
 }
 
+/// A body in fewer bytes, when it is long and can be made shorter by at least a sixteenth.
+fn pack(body: &[u8]) -> Option<Vec<u8>> {
+    if body.len() <= COMPRESS_FROM {
+        return None;
+    }
+    let mut packed = (body.len() as u32).to_be_bytes().to_vec();
+    packed.resize(4 + lz4_flex::block::get_maximum_output_size(body.len()), 0);
+    let length = lz4_flex::block::compress_into(body, &mut packed[4..]).ok()?;
+    packed.truncate(4 + length);
+    (packed.len() + body.len() / 16 < body.len()).then_some(packed)
+}
+
+/// The body that was packed; never more than a body of this kind may have.
+fn unpack(kind: u8, packed: &[u8]) -> Result<Vec<u8>, WireError> {
+    let malformed = |reason: &str| WireError::Malformed(format!("compressed badly: {reason}"));
+    let (length, packed) = packed
+        .split_first_chunk::<4>()
+        .ok_or_else(|| malformed("no length"))?;
+    let length = u32::from_be_bytes(*length);
+    if length as usize > limit(kind) {
+        return Err(WireError::TooLong(length.into()));
+    }
+    // LZ4 makes nothing 256 times shorter: a longer promise is a lie that would cost memory.
+    if length as usize / 256 > packed.len() {
+        return Err(malformed("its length can't be true"));
+    }
+    let body = lz4_flex::block::decompress(packed, length as usize)
+        .map_err(|error| malformed(&error.to_string()))?;
+    if body.len() != length as usize {
+        return Err(malformed("it ended early"));
+    }
+    Ok(body)
+}
+
 fn limit(kind: u8) -> usize {
-    if kind == DATA {
+    if kind & !COMPRESSED == DATA {
         MAX_DATA + 8
     } else {
         MAX_FRAME
@@ -180,7 +229,7 @@ fn limit(kind: u8) -> usize {
 /// Kind and length of the body, checked before anything is allocated for it.
 fn header(bytes: [u8; HEADER]) -> Result<(u8, usize), WireError> {
     let [kind, length @ ..] = bytes;
-    if kind != CONTROL && kind != DATA {
+    if ![CONTROL, DATA].contains(&(kind & !COMPRESSED)) {
         return Err(WireError::UnknownKind(kind));
     }
     let length = u32::from_be_bytes(length);
@@ -381,6 +430,60 @@ mod tests {
     }
 
     #[test]
+    fn long_frames_are_compressed_when_that_helps() {
+        let long = Frame::Data(7, b"line of a text\n".repeat(4000));
+        let bytes = long.encode().expect("short");
+        assert!(bytes.len() < 2000 && bytes[0] == b'd', "{}", bytes.len());
+        assert_eq!(read_frame(&mut &bytes[..]).expect("sound"), Some(long));
+        let outcome = Outcome::ok().with("stdout", "x".repeat(1 << 20));
+        let control = Frame::Control(Control::Done { id: 1, outcome });
+        let bytes = control.encode().expect("short");
+        assert!(bytes.len() < 16 << 10, "{}", bytes.len());
+        let Ok(Some(Frame::Control(Control::Done { outcome, .. }))) = read_frame(&mut &bytes[..])
+        else {
+            panic!("it was sent")
+        };
+        assert_eq!(outcome.data["stdout"].as_str().map(str::len), Some(1 << 20));
+        // Noise of a generator: nothing to gain.
+        let mut state = 1_u64;
+        let noise = std::iter::repeat_with(|| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (state >> 56) as u8
+        });
+        let noise = Frame::Data(7, noise.take(MAX_DATA).collect());
+        assert_eq!(noise.encode().expect("short").len(), HEADER + 8 + MAX_DATA);
+    }
+
+    #[test]
+    fn a_compressed_frame_that_lies_is_refused() {
+        let frame = |kind: u8, length: u32, packed: &[u8]| {
+            let mut bytes = vec![kind];
+            bytes.extend((packed.len() as u32 + 4).to_be_bytes());
+            bytes.extend(length.to_be_bytes());
+            bytes.extend(packed);
+            read_frame(&mut &bytes[..])
+        };
+        assert!(matches!(
+            frame(b'd', MAX_DATA as u32 + 9, &[0; 999]),
+            Err(WireError::TooLong(_))
+        ));
+        assert!(matches!(
+            frame(b'c', MAX_FRAME as u32, &[0; 999]),
+            Err(WireError::Malformed(_))
+        ));
+        assert!(matches!(
+            frame(b'd', 6000, &[0xff; 999]),
+            Err(WireError::Malformed(_))
+        ));
+        assert!(matches!(
+            frame(b'd', 6000, &[0x10, b'x']),
+            Err(WireError::Malformed(_))
+        ));
+    }
+
+    #[test]
     fn what_is_too_long_is_refused_on_both_sides() {
         assert!(matches!(
             Frame::Data(1, vec![0; MAX_DATA + 1]).encode(),
@@ -414,8 +517,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn data_round_trips(id: u64, data in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let frame = Frame::Data(id, data);
+        fn data_round_trips(id: u64, data in proptest::collection::vec(any::<u8>(), 0..300), times in 1_usize..100) {
+            let frame = Frame::Data(id, data.repeat(times));
             let bytes = frame.encode().expect("short");
             prop_assert_eq!(read_frame(&mut &bytes[..]).expect("sound"), Some(frame));
         }
@@ -430,7 +533,7 @@ mod tests {
         }
 
         #[test]
-        fn hostile_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), kind in prop_oneof![Just(CONTROL), Just(DATA), any::<u8>()]) {
+        fn hostile_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), kind in prop_oneof![Just(CONTROL), Just(DATA), Just(CONTROL | COMPRESSED), Just(DATA | COMPRESSED), any::<u8>()]) {
             let mut stream = MAGIC.to_vec();
             stream.push(kind);
             stream.extend([0, 0, 0]);

@@ -105,7 +105,7 @@ impl Edited {
             Some(_) if cx.check() => how.would(&self.real)?,
             Some(after) => {
                 backup = self.write(cx, after, &wanted, how)?;
-                attributes_changed = self.before.is_none() && differs_from_new(&self.real);
+                attributes_changed = self.before.is_none() && self.made_special(&mut changes);
             }
             None => {}
         }
@@ -145,6 +145,28 @@ impl Edited {
         how.put(cx, &self.real, attributes, &mut content)
     }
 
+    /// Whether the file that was just made has another mode or owner than one for which nothing was asked.
+    fn made_special(&self, changes: &mut Changes) -> bool {
+        let Ok(meta) = fs::symlink_metadata(&self.real) else {
+            return false;
+        };
+        let plain = 0o666 & !umask();
+        let mode = meta.mode() & 0o7777;
+        if mode != plain {
+            changes.add("mode", format!("{plain:04o}"), format!("{mode:04o}"));
+        }
+        let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+        for (key, plain, now) in [
+            ("owner", uid.as_raw(), meta.uid()),
+            ("group", gid.as_raw(), meta.gid()),
+        ] {
+            if plain != now {
+                changes.add(key, plain, now);
+            }
+        }
+        !changes.is_empty()
+    }
+
     fn with_diff(
         &self,
         cx: &Context,
@@ -168,15 +190,6 @@ impl Edited {
         }
         outcome.with("diff", json!([content, attributes]))
     }
-}
-
-/// Whether a file that was just made has another mode or owner than one for which nothing was asked.
-fn differs_from_new(path: &std::path::Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|meta| {
-        meta.mode() & 0o7777 != 0o666 & !umask()
-            || meta.uid() != rustix::process::geteuid().as_raw()
-            || meta.gid() != rustix::process::getegid().as_raw()
-    })
 }
 
 /// A pattern for lines, which are bytes.

@@ -67,7 +67,7 @@ impl Module for Replace {
             let text = format!("Path {} does not exist !", file.path.display());
             return Err(Failure::new(text).with("rc", 257));
         };
-        let content = encoding.decode(content).map_err(|error| {
+        let content = encoding.decode_all(content).map_err(|error| {
             Failure::new(format!(
                 "Unable to read the contents of {}: {error}",
                 file.path.display()
@@ -85,7 +85,7 @@ impl Module for Replace {
         let after = (count > 0 && new != old)
             .then(|| {
                 let all = [&content[..section.start], &new, &content[section.end..]].concat();
-                encoding.encode(&all)
+                encoding.encode_all(&all)
             })
             .transpose()?;
         let done = file.finish(
@@ -95,7 +95,13 @@ impl Module for Replace {
             &self.ownership,
             &self.rewrite,
         )?;
-        let outcome = done.outcome.with("rc", 0);
+        let mut outcome = done.outcome.with("rc", 0);
+        if let (Some(after), Some(shown)) = (&after, outcome.data.get_mut("diff"))
+            && encoding != Encoding::Utf8
+        {
+            shown[0]["before"] = content.as_str().into();
+            shown[0]["after"] = encoding.decode(after).unwrap_or_default().into();
+        }
         Ok(match done.backup {
             Some(backup) => outcome.with("backup_file", backup.to_string_lossy()),
             None => outcome,
