@@ -6,6 +6,7 @@ use super::context::Context;
 use super::extra_vars;
 use super::failure::{Failure, Kind};
 use super::record;
+use crate::content::place::Cause;
 use crate::journal::{self, Event, RunEnd, Sink};
 use crate::play::{self, Links, PlayError, Request, Summary};
 use std::sync::Arc;
@@ -73,7 +74,10 @@ impl From<PlayError> for Failure {
     fn from(error: PlayError) -> Self {
         match error {
             PlayError::Refused(faults) => Failure {
-                kind: Kind::Input,
+                kind: match faults.first().map(|fault| fault.cause) {
+                    Some(Cause::Absent) => Kind::Broken,
+                    _ => Kind::Input,
+                },
                 faults,
             },
             PlayError::Stopped(fault) => Failure {

@@ -55,6 +55,17 @@ pub struct Fault {
     pub place: Option<Place>,
     /// Each a sentence that tells what to do.
     pub hints: Vec<String>,
+    pub cause: Cause,
+}
+
+/// What a fault comes from, as far as that changes what follows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Cause {
+    /// What was written can't be taken. Ends the run; exit code 4.
+    #[default]
+    Mistake,
+    /// A file or a role isn't there or is something else. Exit code 1; at a dynamic include only the host fails.
+    Absent,
 }
 
 impl Fault {
@@ -63,7 +74,15 @@ impl Fault {
             message: message.into(),
             place: None,
             hints: Vec::new(),
+            cause: Cause::Mistake,
         }
+    }
+
+    /// The same fault, about a file or role that isn't there.
+    #[must_use]
+    pub fn absent(mut self) -> Self {
+        self.cause = Cause::Absent;
+        self
     }
 
     #[must_use]

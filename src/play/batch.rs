@@ -425,9 +425,7 @@ impl Batch {
                 match effect {
                     Effect::Include(include) => {
                         includes_something = true;
-                        for receiver in receivers {
-                            includes.push((receiver.clone(), include.copy()));
-                        }
+                        includes.push((host.clone(), include.copy()));
                     }
                     other => {
                         let targets: &[HostName] = if to_all {
@@ -435,7 +433,8 @@ impl Batch {
                         } else {
                             std::slice::from_ref(&to)
                         };
-                        self.apply(other, targets);
+                        self.apply(other, targets, &host)
+                            .map_err(|fault| Stop::Fault(fault.at(&task.place)))?;
                     }
                 }
             }
@@ -461,7 +460,7 @@ impl Batch {
         Ok(includes)
     }
 
-    fn apply(&self, effect: Effect, hosts: &[HostName]) {
+    fn apply(&self, effect: Effect, hosts: &[HostName], own: &HostName) -> Result<(), Fault> {
         match effect {
             Effect::Facts(facts) => {
                 for host in hosts {
@@ -485,8 +484,12 @@ impl Batch {
                     }
                 }
             }
+            Effect::GroupBy { group, parents } => {
+                self.run.store.group_by(&group, &parents, own)?;
+            }
             Effect::Include(_) => {}
         }
+        Ok(())
     }
 
     /// Where the result leaves the host, and what the recap counts.

@@ -7,7 +7,7 @@ use super::keep::{Rendered, as_text, boolean, names, render};
 use super::view::fault;
 use crate::content::inventory::HostName;
 use crate::content::place::Fault;
-use crate::content::playbook::Keyword;
+use crate::content::playbook::{Keyword, short_name};
 use crate::content::template::Templar;
 use crate::content::value::Value;
 use host::{Become, Task};
@@ -105,6 +105,7 @@ impl<'a> Call<'a> {
 
     fn render_args(&mut self) -> Result<(), Fault> {
         let task = &self.attempt.task;
+        self.args = self.defaults(&task.module)?;
         if let Some(whole) = &task.args.whole {
             let value = render(self.templar, whole)?;
             let Value::Dict(entries) = &value else {
@@ -138,6 +139,30 @@ impl<'a> Call<'a> {
             self.free = Some(as_text(&render(self.templar, line)?));
         }
         Ok(())
+    }
+
+    /// Arguments that `module_defaults` gives a module: those of the innermost level that names it.
+    pub(super) fn defaults(&self, module: &str) -> Result<IndexMap<String, Value>, Fault> {
+        let mut found = IndexMap::new();
+        for var in self.attempt.task.frame.defaults() {
+            let Value::Dict(modules) = render(self.templar, var)? else {
+                continue;
+            };
+            let modules = modules.read().map(|all| all.clone()).unwrap_or_default();
+            for (name, given) in modules {
+                let Value::Dict(given) = &given else { continue };
+                if short_name(&as_text(&name.0)) == module {
+                    let given = given.read().map(|given| given.clone()).unwrap_or_default();
+                    let given = given
+                        .into_iter()
+                        .filter(|(_, value)| !Templar::is_omit(value));
+                    found = given
+                        .map(|(name, value)| (as_text(&name.0), value))
+                        .collect();
+                }
+            }
+        }
+        Ok(found)
     }
 
     pub(super) fn host(&self) -> &HostName {
@@ -195,18 +220,9 @@ impl<'a> Call<'a> {
         if path.is_absolute() {
             return vec![path.to_owned()];
         }
-        let run = &self.attempt.batch.run;
         let mut found = Vec::new();
-        let play = self.attempt.batch.play.frame.search.first().cloned();
-        let dirs = self
-            .attempt
-            .task
-            .frame
-            .search
-            .iter()
-            .cloned()
-            .chain(play)
-            .chain([run.dir.clone()]);
+        let own = self.attempt.task.frame.search.iter().cloned();
+        let dirs = own.chain([self.attempt.batch.play.dir()]);
         for dir in dirs {
             let mut bases = vec![dir.clone()];
             // From the tasks of a role, its other folders are one level up.

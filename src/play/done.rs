@@ -3,7 +3,7 @@
 use super::hands::Lost;
 use crate::content::inventory::HostName;
 use crate::content::place::Fault;
-use crate::content::playbook::Task;
+use crate::content::playbook::{RoleCall, Task};
 use crate::content::value::Value;
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
@@ -35,6 +35,11 @@ pub(super) enum Effect {
     Set(IndexMap<String, Value>),
     /// `include_vars`.
     Included(IndexMap<String, Value>),
+    /// `group_by`.
+    GroupBy {
+        group: String,
+        parents: Vec<String>,
+    },
     Include(Include),
 }
 
@@ -47,18 +52,24 @@ pub(super) struct Include {
 }
 
 /// What is included; equal ones of several hosts run together.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum IncludeWhat {
+    /// A file that isn't there.
+    Missing(Fault),
     Tasks(std::path::PathBuf),
-    Role {
-        name: String,
-        tasks_from: Option<String>,
-        vars_from: Option<String>,
-        defaults_from: Option<String>,
-        handlers_from: Option<String>,
-        public: bool,
-        allow_duplicates: bool,
-    },
+    Role(RoleCall),
+}
+
+impl IncludeWhat {
+    /// True when both bring in the same.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Missing(a), Self::Missing(b)) => a.message == b.message,
+            (Self::Tasks(a), Self::Tasks(b)) => a == b,
+            (Self::Role(a), Self::Role(b)) => a == b,
+            _ => false,
+        }
+    }
 }
 
 /// Why there is no result of the call's own.

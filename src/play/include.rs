@@ -5,7 +5,7 @@ use super::call::Call;
 use super::done::{Done, Effect, Include, IncludeWhat, Problem};
 use super::run::Stop;
 use crate::content::inventory::{HostName, Var, Vars};
-use crate::content::place::Fault;
+use crate::content::place::{Cause, Fault};
 use crate::content::playbook::{Frame, Item, Keywords, RoleCall, Task};
 use crate::journal::{Event, Status};
 use std::path::PathBuf;
@@ -25,21 +25,31 @@ pub(super) fn ask(call: &Call<'_>) -> Result<Done, Problem> {
         let name = name
             .filter(|name| !name.is_empty())
             .ok_or_else(|| call.fault("`include_tasks` needs a file"))?;
-        IncludeWhat::Tasks(find(call, &name)?)
+        // A file that isn't there is a failure that `ignore_errors` doesn't forgive: it is told when the include happens.
+        match find(call, &name) {
+            Ok(path) => IncludeWhat::Tasks(path),
+            Err(fault) => IncludeWhat::Missing(fault),
+        }
     } else {
         let name = call.text("name").or_else(|| call.text("role"));
-        IncludeWhat::Role {
+        let validate = call.flag("rolespec_validate", true);
+        IncludeWhat::Role(RoleCall {
             name: name.ok_or_else(|| call.fault("`include_role` needs the name of a role"))?,
             tasks_from: call.text("tasks_from"),
             vars_from: call.text("vars_from"),
             defaults_from: call.text("defaults_from"),
             handlers_from: call.text("handlers_from"),
             public: call.flag("public", false),
-            allow_duplicates: call.flag("allow_duplicates", true),
-        }
+            allow_duplicates: Some(call.flag("allow_duplicates", true)),
+            unchecked: !validate,
+        })
     };
+    let shown = call.free.clone().or_else(|| call.text("file"));
+    let shown = shown.or_else(|| call.text("name").or_else(|| call.text("role")));
     let mut done = Done::ok()
         .with("changed", false)
+        .with("include", shown.unwrap_or_default())
+        .with("include_args", serde_json::Map::new())
         .effect(Effect::Include(Include {
             task: Arc::clone(task),
             what,
@@ -60,7 +70,7 @@ fn find(call: &Call<'_>, name: &str) -> Result<PathBuf, Fault> {
     crate::content::playbook::find_tasks(
         name,
         &task.frame.search,
-        &call.attempt.batch.run.dir,
+        &call.attempt.batch.play.dir(),
         task.handler,
     )
     .map_err(|looked| crate::content::playbook::missing_file(name, &looked, place))
@@ -76,7 +86,7 @@ impl Include {
     }
 
     fn is_same(&self, other: &Self) -> bool {
-        self.what == other.what
+        self.what.is_same(&other.what)
             && self.locals.len() == other.locals.len()
             && self.locals.iter().all(|(name, value)| {
                 other
@@ -120,7 +130,13 @@ impl Batch {
                     }
                     self.items(&items, &members, section).await?;
                 }
-                Err(faults) => self.include_failed(task, &faults, &members, section),
+                Err(faults) => {
+                    let absent = |fault: &Fault| fault.cause == Cause::Absent;
+                    if let Some(mistake) = faults.iter().find(|fault| !absent(fault)) {
+                        return Err(Stop::Refused(mistake.clone()));
+                    }
+                    self.include_failed(task, &faults, &members, section);
+                }
             }
         }
         Ok(())
@@ -155,21 +171,15 @@ impl Batch {
         };
         let run = &self.run;
         match &include.what {
+            IncludeWhat::Missing(fault) => Err(vec![fault.clone()]),
             IncludeWhat::Tasks(path) => {
                 circle(path, &task.frame, task)?;
                 let inside = inside(params, Arc::clone(&task.frame.includes));
                 run.loader
-                    .include_tasks(path, &task.frame, &inside, &run.dir, task.handler)
+                    .include_tasks(path, &task.frame, &inside, &self.play.dir(), task.handler)
             }
-            IncludeWhat::Role {
-                name,
-                tasks_from,
-                vars_from,
-                defaults_from,
-                handlers_from,
-                public,
-                allow_duplicates,
-            } => {
+            IncludeWhat::Role(call) => {
+                let (name, tasks_from) = (&call.name, &call.tasks_from);
                 let step = PathBuf::from(format!(
                     "role {name}{}",
                     tasks_from
@@ -179,20 +189,11 @@ impl Batch {
                 ));
                 circle(&step, &task.frame, task)?;
                 let includes = task.frame.includes.iter().cloned().chain([step]).collect();
-                let call = RoleCall {
-                    name: name.clone(),
-                    tasks_from: tasks_from.clone(),
-                    vars_from: vars_from.clone(),
-                    defaults_from: defaults_from.clone(),
-                    handlers_from: handlers_from.clone(),
-                    public: *public,
-                    allow_duplicates: Some(*allow_duplicates),
-                };
                 let inside = inside(params, includes);
-                let loaded = run
-                    .loader
-                    .include_role(&call, &task.place, &inside, &run.dir)?;
-                if *public {
+                let loaded =
+                    run.loader
+                        .include_role(call, &task.place, &inside, &self.play.dir())?;
+                if call.public {
                     self.add_role(&loaded.role);
                 }
                 let mut handlers = self
@@ -225,11 +226,7 @@ impl Batch {
                     |name| super::keep::as_text(&name.value),
                 ),
                 item: None,
-                status: if section.rescuable {
-                    Status::Rescued
-                } else {
-                    Status::Failed
-                },
+                status: Status::Failed,
                 message: Some(message.clone()),
                 result: serde_json::Value::Null,
                 diff: None,

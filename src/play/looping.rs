@@ -102,7 +102,7 @@ impl Attempt {
             done.result
                 .insert("msg".to_owned(), fault.message.clone().into());
             done.fault = Some(fault);
-            Value::None
+            item.clone()
         });
         // As Ansible prints it, which has been through JSON: a tuple is a list.
         let label = as_text(&Value::from_json(&label.to_json()));
@@ -191,9 +191,15 @@ impl Attempt {
         } else {
             render(templar, &looping.terms)?
         };
-        let terms = match list_of(&terms) {
-            Some(items) => items,
-            None => vec![terms],
+        let terms = match (list_of(&terms), &terms) {
+            (Some(items), _) => items,
+            // Going through a mapping gives its names.
+            (None, Value::Dict(entries)) if &**lookup == "items" => {
+                let entries = entries.read().map(|entries| entries.clone());
+                let names = entries.unwrap_or_default().into_keys().map(|name| name.0);
+                names.collect()
+            }
+            (None, _) => vec![terms],
         };
         let found = templar
             .lookup(lookup, terms)

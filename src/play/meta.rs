@@ -322,13 +322,8 @@ impl Batch {
 
     /// One host fails without a result of its own.
     pub(super) fn fail_one(&self, host: &HostName, section: Section, message: &str) {
-        self.run.recap.count(host, |counts| {
-            if section.rescuable {
-                counts.rescued += 1;
-            } else {
-                counts.failed += 1;
-            }
-        });
+        // Ansible counts it as failed, also where a rescue takes over.
+        self.run.recap.count(host, |counts| counts.failed += 1);
         if !section.rescuable {
             self.run.recap.fail(host);
         }

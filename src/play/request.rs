@@ -1,7 +1,7 @@
 //! What a run of playbooks is asked to do, and what comes of it.
 
 use crate::content::inventory::Inventory;
-use crate::content::place::{Fault, Place};
+use crate::content::place::{Cause, Fault, Place};
 use crate::content::value::Value;
 use crate::content::vault::Keyring;
 use crate::journal::Counts;
@@ -38,6 +38,8 @@ pub struct Request {
     pub connection: Option<String>,
     /// Searched for roles after those beside the playbook.
     pub roles_path: Vec<PathBuf>,
+    /// Searched for collections after `collections/` beside the playbook.
+    pub collections_path: Vec<PathBuf>,
     pub facts: FactSettings,
     /// Run notified handlers also on hosts that failed.
     pub force_handlers: bool,
@@ -131,6 +133,7 @@ impl Request {
             remote_user: None,
             connection: None,
             roles_path: Vec::new(),
+            collections_path: Vec::new(),
             facts: FactSettings::default(),
             force_handlers: false,
             verbosity: 0,
@@ -169,7 +172,10 @@ pub enum PlayError {
 impl PlayError {
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Refused(_) => 4,
+            Self::Refused(faults) => match faults.first().map(|fault| fault.cause) {
+                Some(Cause::Absent) => 1,
+                _ => 4,
+            },
             Self::Stopped(_) => 1,
         }
     }

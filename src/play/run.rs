@@ -17,7 +17,7 @@ use crate::content::value::Value;
 use crate::content::vars::{HostScope, Learned};
 use crate::journal::{Event, Level, Sink};
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
 
@@ -32,6 +32,8 @@ pub(super) struct Run {
     pub extra: Arc<Vars>,
     /// Directory of the playbook.
     pub dir: PathBuf,
+    /// The directory whose `group_vars` and `host_vars` the inventory holds now.
+    pub beside: Mutex<PathBuf>,
     pub tags: Tags,
     pub forks: Arc<Semaphore>,
     pub width: usize,
@@ -80,7 +82,7 @@ impl Run {
     /// Templates that know the play but no host.
     fn play_templar(&self, play: &Play) -> Templar {
         let scope = HostScope {
-            magic: vec![Arc::new(self.magic())],
+            magic: vec![Arc::new(self.magic(&play.dir()))],
             extra: Arc::clone(&self.extra),
             frame: None,
             play: Some(Arc::clone(&play.frame)),
@@ -92,12 +94,13 @@ impl Run {
         };
         Templar::new(
             Arc::new(scope),
-            self.template_settings(play.frame.search.to_vec()),
+            self.template_settings(vec![play.dir()], &play.dir()),
         )
     }
 
     /// False: the playbook ends here.
     async fn play(self: &Arc<Self>, play: &Arc<Play>) -> Result<bool, Stop> {
+        self.enter(&play.dir()).map_err(Stop::Refused)?;
         let templar = self.play_templar(play);
         let at = |var: &Var| render(&templar, var).map_err(Stop::Refused);
         let pattern = match at(&play.hosts)? {
@@ -176,6 +179,17 @@ impl Run {
             }
         }
         Ok(true)
+    }
+
+    /// Variables of groups and hosts beside the playbook are those beside the file that the play stands in.
+    fn enter(&self, dir: &Path) -> Result<(), Fault> {
+        let mut beside = lock(&self.beside);
+        if *beside != dir {
+            self.store
+                .replace(self.store.inventory().with_playbook_dir(dir)?);
+            dir.clone_into(&mut beside);
+        }
+        Ok(())
     }
 
     /// True once the task that `start_at` names was reached.

@@ -12,6 +12,7 @@ use crate::content::inventory::{Unknown, Var, Vars};
 use crate::content::place::{Fault, Place};
 use crate::content::playbook::{Loader, Play, Settings};
 use crate::content::template::{Templar, TemplateSettings};
+use crate::content::value::Value;
 use crate::content::vars::{HostScope, Learned};
 use crate::journal::{Event, Sink};
 use std::path::{Path, PathBuf};
@@ -37,7 +38,9 @@ pub(super) fn loader(request: &Request, extra: &Arc<Vars>) -> Loader {
     let environment = Arc::clone(&request.environment);
     let vault = Arc::clone(&request.vault);
     Loader::new(Settings {
+        statics: statics(request),
         roles_path: request.roles_path.clone(),
+        collections_path: request.collections_path.clone(),
         extra_vars: Arc::clone(extra),
         vault: Arc::clone(&request.vault),
         render: Arc::new(move |var, layers| {
@@ -64,6 +67,26 @@ pub(super) fn loader(request: &Request, extra: &Arc<Vars>) -> Loader {
     })
 }
 
+/// Magic variables that need no host.
+fn statics(request: &Request) -> Arc<Vars> {
+    let place = Place::file(Path::new("the command line"));
+    let all = [
+        ("groups", super::store::groups(&request.inventory)),
+        ("ansible_version", super::view::version()),
+        ("ansible_check_mode", Value::Bool(request.check)),
+        ("ansible_diff_mode", Value::Bool(request.diff)),
+        (
+            "ansible_verbosity",
+            Value::Int(i64::from(request.verbosity)),
+        ),
+    ];
+    let vars = all.into_iter().map(|(name, value)| {
+        let place = place.clone();
+        (name.to_owned(), Var { value, place })
+    });
+    Arc::new(vars.collect())
+}
+
 /// A playbook that was read and found right.
 struct Ready {
     loader: Loader,
@@ -87,8 +110,6 @@ pub(super) async fn run(
     let mut waiting = request.start_at.is_some();
     let mut outcome = Ok(true);
     for one in ready {
-        let inventory = store.inventory().with_playbook_dir(&one.dir);
-        store.replace(inventory.map_err(|fault| PlayError::Refused(vec![fault]))?);
         let run = Arc::new(Run {
             request: request.clone(),
             connect: Arc::clone(&connect),
@@ -98,6 +119,7 @@ pub(super) async fn run(
             recap: Arc::clone(&recap),
             extra: Arc::clone(&extra),
             dir: one.dir,
+            beside: Mutex::default(),
             tags: Tags::new(&request.tags, &request.skip_tags),
             forks: Arc::new(Semaphore::new(width)),
             width,

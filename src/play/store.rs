@@ -73,17 +73,7 @@ impl Store {
         if let Some(groups) = &lock(&self.cache).groups {
             return groups.clone();
         }
-        let inventory = self.inventory();
-        let groups: IndexMap<Key, Value> = inventory
-            .groups()
-            .iter()
-            .map(|group| {
-                let hosts = inventory.group_hosts(group).unwrap_or_default();
-                let hosts = hosts.iter().map(|host| Value::from(&**host)).collect();
-                (Key(Value::from(&**group)), Value::list(hosts))
-            })
-            .collect();
-        let groups = Value::dict(groups);
+        let groups = groups(&self.inventory());
         lock(&self.cache).groups = Some(groups.clone());
         groups
     }
@@ -107,27 +97,45 @@ impl Store {
         Ok(changed)
     }
 
-    /// `group_by`: the hosts join the group, and the group its parents. True when something changed.
+    /// True when `group_by` changes something for the host.
+    pub(super) fn would_join(&self, group: &str, parents: &[String], host: &HostName) -> bool {
+        let inventory = self.inventory();
+        !in_group(&inventory, group, host)
+            || parents
+                .iter()
+                .any(|parent| parent != "all" && inventory.group_hosts(parent).is_none())
+    }
+
+    /// `group_by`: the host joins the group, and the group its parents.
     pub(super) fn group_by(
         &self,
         group: &str,
         parents: &[String],
-        hosts: &[HostName],
-    ) -> Result<bool, Fault> {
+        host: &HostName,
+    ) -> Result<(), Fault> {
         let _changing = lock(&self.changing);
         let mut inventory = Inventory::clone(&self.inventory());
-        let mut changed = false;
-        for host in hosts {
-            changed |= !in_group(&inventory, group, host);
-            inventory.add_to_group(group, host)?;
-        }
+        inventory.add_to_group(group, host)?;
         for parent in parents.iter().filter(|parent| *parent != "all") {
-            changed |= inventory.group_hosts(parent).is_none();
             inventory.add_child(parent, group)?;
         }
         self.replace(inventory);
-        Ok(changed)
+        Ok(())
     }
+}
+
+/// The names of all groups with those of their hosts.
+pub(super) fn groups(inventory: &Inventory) -> Value {
+    let groups: IndexMap<Key, Value> = inventory
+        .groups()
+        .iter()
+        .map(|group| {
+            let hosts = inventory.group_hosts(group).unwrap_or_default();
+            let hosts = hosts.iter().map(|host| Value::from(&**host)).collect();
+            (Key(Value::from(&**group)), Value::list(hosts))
+        })
+        .collect();
+    Value::dict(groups)
 }
 
 fn in_group(inventory: &Inventory, group: &str, host: &str) -> bool {

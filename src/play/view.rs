@@ -5,7 +5,7 @@ use super::run::Run;
 use super::store::lock;
 use crate::content::inventory::HostName;
 use crate::content::place::Fault;
-use crate::content::playbook::{Frame, Layers, Task};
+use crate::content::playbook::{Frame, Layers, Role, Task};
 use crate::content::template::{Templar, TemplateError, TemplateSettings};
 use crate::content::value::{Key, Object, Value};
 use crate::content::vars::HostScope;
@@ -32,9 +32,30 @@ impl Batch {
         let frame = task.map(|task| Arc::clone(&task.frame));
         if let Some(role) = frame.as_ref().and_then(|frame| frame.role()) {
             let path = Value::from(&*role.path.to_string_lossy());
-            own.insert("role_name".to_owned(), Value::from(&*role.name));
+            let short = match &role.collection {
+                Some(_) => role.name.rsplit('.').next().unwrap_or(&role.name),
+                None => &*role.name,
+            };
+            own.insert("role_name".to_owned(), Value::from(short));
+            let collection = role.collection.as_deref().map_or(Value::None, Value::from);
+            own.insert("ansible_collection_name".to_owned(), collection);
             own.insert("ansible_role_name".to_owned(), Value::from(&*role.name));
             own.insert("role_path".to_owned(), path);
+        }
+        let parents = parents(frame.as_deref());
+        if !parents.is_empty() {
+            let names = parents.iter().map(|role| Value::from(&*role.name));
+            let paths = parents
+                .iter()
+                .map(|role| Value::from(&*role.path.to_string_lossy()));
+            own.insert(
+                "ansible_parent_role_names".to_owned(),
+                Value::list(names.collect()),
+            );
+            own.insert(
+                "ansible_parent_role_paths".to_owned(),
+                Value::list(paths.collect()),
+            );
         }
         let search = self.search(frame.as_deref());
         let listed = search
@@ -42,7 +63,7 @@ impl Batch {
             .map(|dir| Value::from(&*dir.to_string_lossy()))
             .collect();
         own.insert("ansible_search_path".to_owned(), Value::list(listed));
-        let settings = self.run.template_settings(search);
+        let settings = self.run.template_settings(search, &self.play.dir());
         TaskView {
             magic: self.magic(),
             own: Arc::new(own),
@@ -53,9 +74,10 @@ impl Batch {
 
     /// Directories for files that a task names, nearest first.
     fn search(&self, frame: Option<&Frame>) -> Vec<PathBuf> {
-        let mut dirs: Vec<PathBuf> = frame.map(|frame| frame.search.to_vec()).unwrap_or_default();
-        let play = self.play.frame.search.first().cloned();
-        for dir in play.into_iter().chain([self.run.dir.clone()]) {
+        let own = frame.map(|frame| frame.search.to_vec()).unwrap_or_default();
+        let mut dirs: Vec<PathBuf> = Vec::new();
+        for dir in own.into_iter().chain([self.play.dir()]) {
+            let dir = std::path::absolute(&dir).unwrap_or(dir);
             if !dirs.contains(&dir) {
                 dirs.push(dir);
             }
@@ -148,7 +170,7 @@ impl Batch {
     /// Variables of the run and the play.
     fn magic(self: &Arc<Self>) -> Arc<IndexMap<String, Value>> {
         let run = &self.run;
-        let mut magic = run.magic();
+        let mut magic = run.magic(&self.play.dir());
         let names = |hosts: &[HostName]| {
             Value::list(hosts.iter().map(|host| Value::from(&**host)).collect())
         };
@@ -194,7 +216,7 @@ impl Batch {
             Value::Object(Arc::new(HostVars {
                 run: Arc::clone(run),
                 magic: Arc::new(magic.clone()),
-                settings: run.template_settings(self.search(None)),
+                settings: run.template_settings(self.search(None), &self.play.dir()),
                 templars: Mutex::default(),
             })),
         );
@@ -204,17 +226,14 @@ impl Batch {
 
 impl Run {
     /// Variables that are the same for the whole run.
-    pub(super) fn magic(&self) -> IndexMap<String, Value> {
+    pub(super) fn magic(&self, dir: &Path) -> IndexMap<String, Value> {
         let request = &self.request;
         let mut magic = IndexMap::new();
         let mut set = |name: &str, value: Value| {
             magic.insert(name.to_owned(), value);
         };
         set("groups", self.store.groups());
-        set(
-            "playbook_dir",
-            Value::from(&*absolute(&self.dir).to_string_lossy()),
-        );
+        set("playbook_dir", Value::from(&*dir.to_string_lossy()));
         set("ansible_version", version());
         set("ansible_check_mode", Value::Bool(request.check));
         set("ansible_diff_mode", Value::Bool(request.diff));
@@ -234,10 +253,14 @@ impl Run {
         magic
     }
 
-    pub(super) fn template_settings(&self, search: Vec<PathBuf>) -> Arc<TemplateSettings> {
+    pub(super) fn template_settings(
+        &self,
+        search: Vec<PathBuf>,
+        dir: &Path,
+    ) -> Arc<TemplateSettings> {
         Arc::new(TemplateSettings {
             search,
-            playbook_dir: self.dir.clone(),
+            playbook_dir: dir.to_owned(),
             environment: Arc::clone(&self.request.environment),
             vault: Arc::clone(&self.request.vault),
             ..TemplateSettings::default()
@@ -262,7 +285,7 @@ fn texts(words: &[String]) -> Value {
     )
 }
 
-fn version() -> Value {
+pub(super) fn version() -> Value {
     let (major, minor, revision) = FOLLOWS;
     let text = format!("{major}.{minor}.{revision}");
     let entries = [
@@ -282,6 +305,26 @@ fn version() -> Value {
 
 pub(super) fn absolute(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+/// The roles that brought in the role of a task by `include_role` or `import_role`, the nearest first.
+fn parents(frame: Option<&Frame>) -> Vec<Arc<Role>> {
+    let mut roles: Vec<Arc<Role>> = Vec::new();
+    for role in frame
+        .into_iter()
+        .flat_map(Frame::chain)
+        .filter_map(|frame| frame.role.as_ref())
+    {
+        if !roles.last().is_some_and(|known| Arc::ptr_eq(known, role)) {
+            roles.push(Arc::clone(role));
+        }
+    }
+    let by_task: Vec<bool> = roles.iter().map(|role| role.by_task).collect();
+    let parents = roles.into_iter().skip(1).zip(by_task);
+    parents
+        .filter(|(_, by_task)| *by_task)
+        .map(|(role, _)| role)
+        .collect()
 }
 
 /// Text, when the value is that.

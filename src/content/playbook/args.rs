@@ -1,14 +1,14 @@
 //! What a task does: its module and arguments, in every way of writing them.
 
-use super::keywords::On;
 use super::kv;
 use super::load::Pass;
 use super::modules;
 use super::setting::{self, text, var};
-use super::task::Draft;
+use super::task::{Cx, Draft};
 use super::tree::Args;
 use crate::content::inventory::Var;
 use crate::content::place::{Fault, Place};
+use crate::content::value::Value;
 use crate::content::yaml::{Kind, Node};
 use host::Spec;
 use serde_json::Map;
@@ -21,7 +21,7 @@ impl Pass<'_> {
         &mut self,
         node: &Node,
         draft: &Draft,
-        on: On,
+        cx: &Cx,
         before: usize,
     ) -> Option<(&'static Spec, Arc<str>, Args)> {
         let [(key, value)] = draft.actions.as_slice() else {
@@ -33,11 +33,7 @@ impl Pass<'_> {
                             .at(&node.place)
                             .hint(format!(
                                 "{} names one module, as in `command: uptime`.",
-                                if on == On::Handler {
-                                    "A handler"
-                                } else {
-                                    "A task"
-                                }
+                                if cx.handlers { "A handler" } else { "A task" }
                             )),
                     );
                 }
@@ -72,7 +68,13 @@ impl Pass<'_> {
         let mut places = HashMap::new();
         let found = arguments(spec, &value, draft.args.as_ref(), &mut places);
         let args = self.ok(found)?;
-        let checked = check(spec, &args, &places, &place);
+        let defaults: Vec<&Var> = cx
+            .frame
+            .defaults()
+            .into_iter()
+            .chain(&draft.keywords.defaults)
+            .collect();
+        let checked = check(spec, &args, &defaults, &places, &place);
         self.ok(checked)?;
         Some((spec, Arc::from(name), args))
     }
@@ -244,17 +246,34 @@ fn line_arguments(
 fn check(
     spec: &'static Spec,
     args: &Args,
+    defaults: &[&Var],
     places: &HashMap<String, Place>,
     whole: &Place,
 ) -> Result<(), Fault> {
     if args.whole.is_some() {
         return Ok(());
     }
-    let mut map: Map<String, serde_json::Value> = args
+    let mut map = Map::new();
+    for var in defaults {
+        let Value::Dict(modules) = &var.value else {
+            // Only known when the task runs.
+            return Ok(());
+        };
+        for (name, given) in modules.read().iter().flat_map(|modules| modules.iter()) {
+            if modules::short_name(&name.0.to_text()) != spec.name {
+                continue;
+            }
+            match given.to_json() {
+                serde_json::Value::Object(given) => map = given,
+                _ => return Ok(()),
+            }
+        }
+    }
+    let own = args
         .map
         .iter()
-        .map(|(name, var)| (name.clone(), var.value.to_json()))
-        .collect();
+        .map(|(name, var)| (name.clone(), var.value.to_json()));
+    map.extend(own);
     if let Some(free) = &args.free_form {
         map.insert("_raw_params".to_owned(), free.value.to_json());
     }

@@ -130,6 +130,9 @@ impl Pass<'_> {
         } else {
             call.allow_duplicates = Some(true);
         }
+        if let Some(Value::Bool(validate)) = args.get("rolespec_validate").map(|var| &var.value) {
+            call.unchecked = !*validate;
+        }
         if let Some(Value::Bool(public)) = args.get("public").map(|var| &var.value) {
             call.public = *public;
         }
@@ -179,7 +182,9 @@ pub fn find_tasks(
 
 /// The fault for a file of tasks that isn't there.
 pub fn missing_file(name: &str, looked: &[PathBuf], place: &Place) -> Fault {
-    let fault = Fault::new(format!("the file `{name}` is not there")).at(place);
+    let fault = Fault::new(format!("the file `{name}` is not there"))
+        .at(place)
+        .absent();
     let listed: Vec<String> = looked
         .iter()
         .map(|path| path.display().to_string())

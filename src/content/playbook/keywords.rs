@@ -81,13 +81,7 @@ const KEYWORDS: &[(&str, u8, Means)] = &[
     ("block", B, Own),
     ("changed_when", T, Own),
     ("check_mode", ALL, Inherited(Keyword::CheckMode)),
-    (
-        "collections",
-        ALL,
-        NotYet(
-            "Collections come with a later version; kopsrun's own modules are found under their full names too (ansible.builtin.copy), so the line can usually go.",
-        ),
-    ),
+    ("collections", ALL, Own),
     ("connection", ALL, Inherited(Keyword::Connection)),
     (
         "debugger",
@@ -129,13 +123,7 @@ const KEYWORDS: &[(&str, u8, Means)] = &[
     ("loop", T, Own),
     ("loop_control", T, Own),
     ("max_fail_percentage", P, Own),
-    (
-        "module_defaults",
-        ALL,
-        NotYet(
-            "Defaults of modules come with a later version; until then write the arguments at each task, or a YAML anchor.",
-        ),
-    ),
+    ("module_defaults", ALL, Own),
     ("name", ALL | I, Own),
     ("no_log", ALL, Inherited(Keyword::NoLog)),
     ("notify", B | T, Own),

@@ -20,8 +20,12 @@ pub type Render = dyn Fn(&Var, &Layers) -> Result<Value, Fault> + Send + Sync;
 pub struct Settings {
     /// Searched for roles after those beside the playbook.
     pub roles_path: Vec<PathBuf>,
+    /// Searched for collections after `collections/` beside the playbook.
+    pub collections_path: Vec<PathBuf>,
     /// `-e`.
     pub extra_vars: Arc<Vars>,
+    /// `groups` and other magic variables that need no host.
+    pub statics: Arc<Vars>,
     /// Opens files that ansible-vault encrypted.
     pub vault: Arc<Keyring>,
     pub render: Arc<Render>,
@@ -38,7 +42,7 @@ pub struct Playbook {
 }
 
 /// How a role is called by an `include_role` whose arguments are rendered.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RoleCall {
     pub name: String,
     pub tasks_from: Option<String>,
@@ -47,6 +51,8 @@ pub struct RoleCall {
     pub handlers_from: Option<String>,
     pub public: bool,
     pub allow_duplicates: Option<bool>,
+    /// `rolespec_validate: false`: its arguments are not checked.
+    pub unchecked: bool,
 }
 
 /// Reads playbooks, and later the files that their tasks include. Every file is parsed once.
@@ -69,6 +75,11 @@ impl Loader {
 
     /// Reads a playbook and everything that it imports. The error holds every fault that was found.
     pub fn playbook(&self, path: &Path) -> Result<Playbook, Vec<Fault>> {
+        let named = path.to_str().filter(|_| !path.exists()).and_then(|name| {
+            let pass = Pass::new(self, PathBuf::from("."));
+            pass.collection_playbook(name, &Frame::empty())
+        });
+        let path = named.as_deref().unwrap_or(path);
         let dir = directory(path);
         let mut pass = Pass::new(self, dir.clone());
         let plays = pass.playbook(path, &Keywords::default());
@@ -109,6 +120,16 @@ impl Loader {
         handlers: bool,
     ) -> Result<Vec<Item>, Vec<Fault>> {
         let mut pass = Pass::new(self, dir.to_owned());
+        if let Some(node) = pass.node(file)
+            && !node.is_null()
+            && node.as_seq().is_none()
+        {
+            let fault = Fault::new(format!(
+                "a file of tasks is a list; this is {}",
+                node.describe()
+            ));
+            return Err(vec![fault.at(&node.place).absent()]);
+        }
         let items = pass.task_file(file, frame, inside, handlers, None);
         pass.finish(items).map(|(items, _)| items)
     }
@@ -204,6 +225,17 @@ impl<'a> Pass<'a> {
         self.ok(result)
     }
 
+    /// Magic variables that are known before any host is.
+    fn statics(&self, frame: Option<&Frame>) -> Arc<Vars> {
+        let dir = frame.map_or_else(|| self.dir.clone(), |frame| self.play_dir(frame));
+        let dir = std::path::absolute(&dir).unwrap_or(dir);
+        let mut vars = Vars::clone(&self.loader.settings.statics);
+        let value = super::setting::text(&dir.to_string_lossy());
+        let place = Place::file(&dir);
+        vars.insert("playbook_dir".to_owned(), Var { value, place });
+        Arc::new(vars)
+    }
+
     /// A name of a file or role, rendered with what is known while reading.
     pub(super) fn static_text(&mut self, var: &Var, frame: Option<&Frame>) -> Option<String> {
         let value = match &var.value {
@@ -213,6 +245,7 @@ impl<'a> Pass<'a> {
             _ => {
                 let mut layers = vec![Arc::clone(&self.loader.settings.extra_vars)];
                 layers.extend(frame.map(static_layers).unwrap_or_default());
+                layers.push(self.statics(frame));
                 let result = (self.loader.settings.render)(var, &layers).map_err(|fault| {
                     fault.hint(
                         "Names of imports are needed before the first connection: only extra variables, the play's \
@@ -273,6 +306,7 @@ fn read(path: &Path, vault: &Keyring) -> Result<String, Fault> {
 pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Fault {
     let fault = Fault::new(format!("{} can't be read: {error}", path.display()));
     match error.kind() {
+        std::io::ErrorKind::NotFound => fault.absent(),
         std::io::ErrorKind::InvalidData => fault.hint("It isn't UTF-8 text."),
         std::io::ErrorKind::PermissionDenied => {
             fault.hint("The user who runs kopsrun needs to be allowed to read it.")

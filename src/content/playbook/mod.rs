@@ -4,6 +4,8 @@
 //! arguments are checked. Reading goes on after a fault, so that all of them are told at once.
 
 mod args;
+mod argument_spec;
+mod collections;
 mod import;
 mod keywords;
 pub mod kv;
@@ -20,7 +22,7 @@ mod tree;
 
 pub use import::{find_tasks, missing_file};
 pub use load::{Loader, Playbook, RoleCall, Settings};
-pub use modules::is_action;
+pub use modules::{is_action, short_name};
 pub use tree::{
     Args, Block, Frame, Item, Keyword, Keywords, Layers, LoadedRole, Loop, Play, Role, Strategy,
     Task,

@@ -139,6 +139,23 @@ static ACTIONS: &[Spec] = &[
         ],
     ),
     Spec::new(
+        "validate_argument_spec",
+        "Checks the arguments of a role.",
+        &[
+            Arg::new("argument_spec", Kind::Dict, "What it takes.").required(),
+            Arg::new(
+                "provided_arguments",
+                Kind::Dict,
+                "Values beside the variables.",
+            ),
+            Arg::new(
+                "validate_args_context",
+                Kind::Dict,
+                "Where the specification is from.",
+            ),
+        ],
+    ),
+    Spec::new(
         "wait_for_connection",
         "Waits until the host can be worked on.",
         &[
@@ -231,15 +248,19 @@ const NOT_YET: &[(&str, &str)] = &[
         "assemble",
         "Assembling files comes with a later version; until then use `template`.",
     ),
-    (
-        "validate_argument_spec",
-        "Argument specifications come with a later version; until then use `assert`.",
-    ),
 ];
 
 /// True for what the controller does itself, fully or first.
 pub fn is_action(name: &str) -> bool {
     ACTIONS.iter().any(|spec| spec.name == name)
+}
+
+/// The name of a module without the collections that are always there.
+pub fn short_name(name: &str) -> &str {
+    ["ansible.builtin.", "ansible.legacy."]
+        .into_iter()
+        .find_map(|prefix| name.strip_prefix(prefix))
+        .unwrap_or(name)
 }
 
 /// The short name, when kopsrun brings a module or action of this name.

@@ -124,9 +124,18 @@ impl Pass<'_> {
             return Vec::new();
         };
         let path = directory(file).join(&name);
+        let frame = Frame {
+            search: Arc::from([directory(file)]),
+            ..Frame::empty()
+        };
+        let path = match self.collection_playbook(&name, &frame) {
+            Some(found) if !path.is_file() => found,
+            _ => path,
+        };
         if !path.is_file() {
             self.faults.push(
                 Fault::new(format!("the playbook `{name}` is not there"))
+                    .absent()
                     .at(&target.place)
                     .hint(format!("It was looked for as {}.", path.display())),
             );
@@ -173,6 +182,12 @@ impl Pass<'_> {
         }
         keywords.vars.extend(outer.vars.clone());
         keywords.tags.splice(0..0, outer.tags.iter().cloned());
+        if let Some(collection) = super::collections::of_playbook(file) {
+            keywords.collections.push(Var {
+                value: text(&collection),
+                place: node.place.clone(),
+            });
+        }
         let frame = Arc::new(Frame {
             keywords,
             search: Arc::from([directory(file)]),

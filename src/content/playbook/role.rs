@@ -1,10 +1,11 @@
 //! Roles: where they are, what they bring, what they depend on.
 
+use super::collections::FoundRole;
 use super::keywords::On;
 use super::load::{Pass, RoleCall, directory, unreadable};
 use super::setting::{self, common, word};
 use super::task::Cx;
-use super::tree::{Frame, Item, Keywords, Layers, LoadedRole, Role};
+use super::tree::{Frame, Item, Keywords, Layers, LoadedRole, Role, Task};
 use crate::content::inventory::{Var, Vars};
 use crate::content::nearest::nearest;
 use crate::content::place::{Fault, Place};
@@ -133,7 +134,8 @@ impl Pass<'_> {
     ) -> Option<LoadedRole> {
         let name = self.static_text(&entry.name, Some(around))?;
         let found = self.find_role(&name, around);
-        let path = self.ok(found.map_err(|fault| fault.at(&entry.name.place)))?;
+        let found = self.ok(found.map_err(|fault| fault.at(&entry.name.place)))?;
+        let path = &found.path;
         let step = path
             .join("tasks")
             .join(entry.call.tasks_from.as_deref().unwrap_or("main"));
@@ -141,7 +143,7 @@ impl Pass<'_> {
             return None;
         }
         self.roles.push(step);
-        let role = self.read_role(entry, &name, &path, around, dependent);
+        let role = self.read_role(entry, &found, around, dependent);
         self.roles.pop();
         role
     }
@@ -168,28 +170,21 @@ impl Pass<'_> {
     fn read_role(
         &mut self,
         entry: &Entry,
-        name: &str,
-        path: &Path,
+        found: &FoundRole,
         around: &Arc<Frame>,
         dependent: Option<&Arc<Role>>,
     ) -> Option<LoadedRole> {
-        let call = &entry.call;
+        let (call, path) = (&entry.call, found.path.as_path());
         let defaults = self.role_vars(path, "defaults", call.defaults_from.as_deref(), entry);
         let vars = self.role_vars(path, "vars", call.vars_from.as_deref(), entry);
         let meta = self.role_file(path, "meta", None, &entry.name.place)?;
-        let (needs, duplicates) = self.meta(&meta.unwrap_or_default());
-        if path.join("meta/argument_specs.yml").is_file()
-            || path.join("meta/argument_specs.yaml").is_file()
-        {
-            self.faults.push(
-                Fault::new(format!("argument specifications of the role `{name}` are not supported yet"))
-                    .at(&entry.name.place)
-                    .hint("They come with a later version; until then check arguments with `assert` and remove meta/argument_specs.yml."),
-            );
-        }
+        let meta = meta.unwrap_or_default();
+        let (needs, duplicates) = self.meta(&meta);
+        let checks = self.argument_spec(path, call, &meta);
         // What dependencies see of this role: a draft of it without what they bring themselves.
         let draft = Arc::new(Role {
-            name: Arc::from(name),
+            name: Arc::from(found.name.as_str()),
+            collection: found.collection.clone(),
             path: path.to_owned(),
             place: entry.name.place.clone(),
             defaults: chain([&defaults], dependent.map(|role| &role.defaults)),
@@ -205,6 +200,7 @@ impl Pass<'_> {
             dependencies: Vec::new(),
             allow_duplicates: call.allow_duplicates.unwrap_or(duplicates),
             public: true,
+            by_task: entry.by_task,
             identity: identity(entry, path),
         });
         let mut dependencies = Vec::new();
@@ -217,6 +213,7 @@ impl Pass<'_> {
         }
         let role = Arc::new(Role {
             name: Arc::clone(&draft.name),
+            collection: draft.collection.clone(),
             path: draft.path.clone(),
             place: draft.place.clone(),
             defaults: with_dependencies(
@@ -241,10 +238,12 @@ impl Pass<'_> {
                 .collect(),
             allow_duplicates: draft.allow_duplicates,
             public: !entry.by_task || call.public,
+            by_task: entry.by_task,
             identity: draft.identity.clone(),
         });
         let frame = role_frame(&role, &entry.keywords, around);
-        Some(self.role_body(role, dependencies, entry, &frame))
+        let check = checks.map(|spec| self.checking(spec, &frame));
+        Some(self.role_body(role, dependencies, entry, &frame, check))
     }
 
     fn role_body(
@@ -253,12 +252,14 @@ impl Pass<'_> {
         dependencies: Vec<LoadedRole>,
         entry: &Entry,
         frame: &Arc<Frame>,
+        check: Option<Task>,
     ) -> LoadedRole {
         let (mut tasks, mut handlers) = (Vec::new(), Vec::new());
         for dependency in dependencies {
             tasks.extend(dependency.tasks);
             handlers.extend(dependency.handlers);
         }
+        tasks.extend(check.map(|check| Item::Task(Arc::new(check))));
         for (folder, from, is_handler) in [
             ("handlers", entry.call.handlers_from.as_deref(), true),
             ("tasks", entry.call.tasks_from.as_deref(), false),
@@ -401,7 +402,10 @@ impl Pass<'_> {
     }
 
     /// The directory of a role.
-    fn find_role(&self, name: &str, frame: &Frame) -> Result<PathBuf, Fault> {
+    fn find_role(&self, name: &str, frame: &Frame) -> Result<FoundRole, Fault> {
+        if let Some(found) = self.collection_role(name, frame) {
+            return Ok(found);
+        }
         let short = ["ansible.builtin.", "ansible.legacy."]
             .into_iter()
             .find_map(|prefix| name.strip_prefix(prefix))
@@ -427,10 +431,14 @@ impl Pass<'_> {
         for place in &places {
             let path = place.join(short);
             if path.is_dir() {
-                return Ok(path.canonicalize().unwrap_or(path));
+                return Ok(FoundRole {
+                    path: path.canonicalize().unwrap_or(path),
+                    name: name.to_owned(),
+                    collection: None,
+                });
             }
         }
-        let mut fault = Fault::new(format!("the role `{name}` is not there"));
+        let mut fault = Fault::new(format!("the role `{name}` is not there")).absent();
         let known: Vec<String> = places[..places.len() - 1]
             .iter()
             .flat_map(|place| names_in(place))
@@ -447,7 +455,7 @@ impl Pass<'_> {
     }
 
     /// The directory of the playbook file that the play stands in.
-    fn play_dir(&self, frame: &Frame) -> PathBuf {
+    pub(super) fn play_dir(&self, frame: &Frame) -> PathBuf {
         frame
             .chain()
             .last()

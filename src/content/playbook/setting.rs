@@ -120,10 +120,27 @@ pub(super) fn common(into: &mut Keywords, value: &Node, word: &Word) -> Result<b
             .vars
             .extend(vars(value).map_err(|fault| fault.at(&value.place))?),
         Word::Own("environment") => into.environment.extend(list(value)?),
+        Word::Own("module_defaults") => into.defaults.extend(defaults(value)?),
+        Word::Own("collections") => into.collections.extend(list(value)?),
         Word::Own("notify") => into.notify.extend(list(value)?),
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// `module_defaults`: mappings of modules to arguments. Groups of modules (`group/NAME`) hold no module that kopsrun brings.
+fn defaults(node: &Node) -> Result<Vec<Var>, Fault> {
+    let found = list(node)?;
+    for var in &found {
+        let templated = matches!(&var.value, Value::Str(text) if text.text.contains("{{"));
+        if !templated && !matches!(var.value, Value::Dict(_)) {
+            return Err(
+                Fault::new("`module_defaults` is a mapping of modules to their arguments")
+                    .at(&var.place),
+            );
+        }
+    }
+    Ok(found)
 }
 
 /// Recognises the key as a keyword.

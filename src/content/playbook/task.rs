@@ -86,6 +86,20 @@ impl Cx {
         if self.handlers { On::Handler } else { On::Task }
     }
 
+    /// A frame whose variables win over facts and registered results.
+    fn including(&self, keywords: Keywords) -> Arc<Frame> {
+        let frame = self.inside(keywords);
+        Arc::new(Frame {
+            params: frame.keywords.vars.clone(),
+            keywords: frame.keywords.clone(),
+            role: frame.role.clone(),
+            parent: frame.parent.clone(),
+            search: Arc::clone(&frame.search),
+            includes: Arc::clone(&frame.includes),
+            rescued: frame.rescued,
+        })
+    }
+
     pub(super) fn inside(&self, keywords: Keywords) -> Arc<Frame> {
         Arc::new(self.level(keywords))
     }
@@ -217,7 +231,7 @@ impl Pass<'_> {
     fn task(&mut self, node: &Node, entries: &[(Node, Node)], cx: &Cx) -> Vec<Item> {
         let before = self.faults.len();
         let draft = self.draft(entries, cx);
-        let Some((spec, action, args)) = self.action(node, &draft, cx.on(), before) else {
+        let Some((spec, action, args)) = self.action(node, &draft, cx, before) else {
             return Vec::new();
         };
         match spec.name {
@@ -327,7 +341,11 @@ impl Pass<'_> {
             module: Arc::from(spec.name),
             action,
             args,
-            frame: cx.inside(draft.keywords),
+            frame: match spec.name {
+                // As strong as what it includes will see them.
+                "include_tasks" | "include_role" => cx.including(draft.keywords),
+                _ => cx.inside(draft.keywords),
+            },
             looping,
             register: draft.register,
             changed_when: draft.changed_when,

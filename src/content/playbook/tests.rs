@@ -19,7 +19,9 @@ fn written(files: &[(&str, &str)]) -> tempfile::TempDir {
 
 fn read_in(dir: &Path) -> Result<Playbook, Vec<Fault>> {
     Loader::new(Settings {
+        statics: Arc::default(),
         roles_path: Vec::new(),
+        collections_path: Vec::new(),
         extra_vars: Arc::default(),
         vault: Arc::default(),
         render: Arc::new(|var, _| Ok(var.value.clone())),

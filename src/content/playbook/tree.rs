@@ -37,6 +37,14 @@ pub struct Play {
     pub handlers: Vec<Arc<Task>>,
 }
 
+impl Play {
+    /// Directory of the playbook that it stands in.
+    pub fn dir(&self) -> PathBuf {
+        let dir = self.frame.search.first().cloned().unwrap_or_default();
+        std::path::absolute(&dir).unwrap_or(dir)
+    }
+}
+
 /// Whether hosts wait for each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Strategy {
@@ -166,6 +174,10 @@ pub struct Keywords {
     /// Merged, inner ones win.
     pub environment: Vec<Var>,
     pub notify: Vec<Var>,
+    /// Collections that short names are looked for in.
+    pub collections: Vec<Var>,
+    /// `module_defaults`: inner ones win, module by module.
+    pub defaults: Vec<Var>,
 }
 
 /// One level of what a task inherits. The chain ends at the play.
@@ -235,6 +247,11 @@ impl Frame {
         self.gathered(|keywords| &keywords.notify)
     }
 
+    /// Mappings of `module_defaults`, outermost first.
+    pub fn defaults(&self) -> Vec<&Var> {
+        self.gathered(|keywords| &keywords.defaults)
+    }
+
     fn gathered<'a>(&'a self, of: impl Fn(&'a Keywords) -> &'a Vec<Var>) -> Vec<&'a Var> {
         let mut frames: Vec<&Frame> = self.chain().collect();
         frames.reverse();
@@ -250,8 +267,10 @@ pub type Layers = Vec<Arc<Vars>>;
 
 /// A role as one play or include uses it.
 pub struct Role {
-    /// As it was named.
+    /// As it was named; with its collection, when it is in one.
     pub name: Arc<str>,
+    /// `namespace.name`.
+    pub collection: Option<Arc<str>>,
     pub path: PathBuf,
     pub place: Place,
     /// `defaults/`: its own, then those of the roles that depend on it, then those of its dependencies.
@@ -266,6 +285,8 @@ pub struct Role {
     pub dependencies: Vec<Arc<Role>>,
     pub allow_duplicates: bool,
     pub public: bool,
+    /// A task brought it in, not `roles:` or a dependency.
+    pub by_task: bool,
     /// Two uses with equal identities are the same: the second doesn't run.
     pub identity: String,
 }

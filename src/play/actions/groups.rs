@@ -1,7 +1,7 @@
 //! `add_host` and `group_by`: hosts and groups that exist from here on.
 
 use crate::play::call::Call;
-use crate::play::done::{Done, Problem};
+use crate::play::done::{Done, Effect, Problem};
 use crate::play::keep::as_text;
 use serde_json::json;
 
@@ -50,8 +50,9 @@ pub(super) fn group_by(call: &Call<'_>) -> Result<Done, Problem> {
     let parents: Vec<String> = parents.iter().map(|name| clean(name)).collect();
     let group = clean(&key);
     let store = &call.attempt.batch.run.store;
-    let changed = store.group_by(&group, &parents, std::slice::from_ref(call.host()))?;
+    let changed = store.would_join(&group, &parents, call.host());
     Ok(Done::changed(changed)
-        .with("add_group", group)
-        .with("parent_groups", parents))
+        .with("add_group", group.as_str())
+        .with("parent_groups", parents.clone())
+        .effect(Effect::GroupBy { group, parents }))
 }

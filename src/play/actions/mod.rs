@@ -1,5 +1,6 @@
 //! What the controller does of a task, one file each; everything else goes straight to the host's agent.
 
+mod argument_spec;
 mod assert;
 mod copy;
 mod debug;
@@ -40,8 +41,11 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
         }
         "fetch" => fetch::run(call).await,
         "gather_facts" => {
-            call.module("setup", serde_json::Map::new(), Blobs::new())
-                .await
+            let defaults = call.defaults("setup")?;
+            let args = defaults
+                .iter()
+                .map(|(name, value)| (name.clone(), value.to_json()));
+            call.module("setup", args.collect(), Blobs::new()).await
         }
         "group_by" => groups::group_by(call),
         "include_role" | "include_tasks" => super::include::ask(call),
@@ -51,6 +55,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
         "set_fact" => set_fact::run(call),
         "set_stats" => set_stats::run(call),
         "template" => template::run(call).await,
+        "validate_argument_spec" => argument_spec::run(call),
         "wait_for_connection" => wait_for_connection::run(call).await,
         module => call.module(module, call.json_args(), Blobs::new()).await,
     }
