@@ -64,7 +64,7 @@ pub enum Cause {
     /// What was written can't be taken. Ends the run; exit code 4.
     #[default]
     Mistake,
-    /// A file or a role isn't there or is something else. Exit code 1; at a dynamic include only the host fails.
+    /// A file or a role isn't there, is something else, or is inside itself without an end. Exit code 1; at a dynamic include only the host fails.
     Absent,
 }
 

@@ -269,6 +269,7 @@ fn circle(step: &std::path::Path, frame: &Frame, task: &Task) -> Result<(), Vec<
     Err(vec![
         Fault::new(format!("circular include: {}", chain.join(" -> ")))
             .at(&task.place)
+            .absent()
             .hint(format!(
                 "It was inside itself {DEPTH} times; a condition has to end the circle."
             )),
