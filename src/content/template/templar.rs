@@ -288,8 +288,8 @@ impl Templar {
         error
     }
 
-    /// Renders a value; None when there is nothing to render in it, so that it can be shared.
-    fn render_value(
+    /// Renders a value as a part of something that is being rendered; None when there is nothing to render in it, so that it can be shared.
+    pub(super) fn render_value(
         &self,
         value: &Value,
         trail: &mut Trail,

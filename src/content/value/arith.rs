@@ -190,11 +190,10 @@ pub fn rem(one: &Value, other: &Value) -> Result<Value, Mistake> {
 
 fn float_rem(a: f64, b: f64) -> f64 {
     let rest = a % b;
-    if rest != 0.0 && (rest < 0.0) != (b < 0.0) {
-        rest + b
-    } else {
-        rest
+    if rest == 0.0 {
+        return 0f64.copysign(b);
     }
+    if (rest < 0.0) == (b < 0.0) { rest } else { rest + b }
 }
 
 /// `one ** other`; whole numbers stay whole unless the exponent is negative.

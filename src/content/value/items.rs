@@ -103,6 +103,9 @@ pub fn slice(
     stop: Option<i64>,
     step: Option<i64>,
 ) -> Result<Value, Mistake> {
+    if value.is_undefined() {
+        return Ok(value.clone());
+    }
     let step = step.unwrap_or(1);
     if step == 0 {
         return Err(Mistake::new("slice step cannot be zero"));

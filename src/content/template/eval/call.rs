@@ -122,20 +122,25 @@ impl Interp<'_> {
         } = args;
         let mut positional = positional.into_iter();
         let first_default = definition.params.len() - definition.defaults.len();
+        // All that is given first: a default may use the other parameters, and of itself only that it isn't there.
+        let mut missing = Vec::new();
         for (at, param) in definition.params.iter().enumerate() {
             let by_name = named.iter().position(|(name, _)| name == param);
             let given = positional
                 .next()
                 .or_else(|| by_name.map(|at| named.remove(at).1));
-            let bound = match given {
-                Some(given) => given,
-                None => match at.checked_sub(first_default) {
-                    Some(default) => self.eval(&definition.defaults[default])?,
-                    None => Value::undefined_because(
-                        &**param,
-                        format!("parameter '{param}' was not provided"),
-                    ),
-                },
+            frame.set(param, given.unwrap_or_else(|| {
+                missing.push((at, param));
+                Value::undefined(&**param)
+            }));
+        }
+        for (at, param) in missing {
+            let bound = match at.checked_sub(first_default) {
+                Some(default) => self.eval(&definition.defaults[default])?,
+                None => Value::undefined_because(
+                    &**param,
+                    format!("parameter '{param}' was not provided"),
+                ),
             };
             frame.set(param, bound);
         }

@@ -476,10 +476,7 @@ pub fn format_spec(value: &Value, spec: &str) -> Outcome<String> {
             value.type_name()
         ))
     };
-    if let Some(whole) = value
-        .to_bigint()
-        .filter(|_| !matches!(value, Value::Bool(_)) || layout.kind.is_some())
-    {
+    if let Some(whole) = value.to_bigint() {
         return match layout.kind {
             None | Some('d' | 'n') => Ok(lay_number(&whole, &layout, 'd')),
             Some(kind @ ('x' | 'X' | 'o' | 'b')) => Ok(lay_number(&whole, &layout, kind)),

@@ -16,6 +16,13 @@ pub fn parse(text: &str) -> Option<Value> {
         depth: 0,
     };
     let value = reader.value()?;
+    let value = if reader.eat(',') {
+        let mut items = vec![value];
+        items.extend(reader.bare_items()?);
+        Value::tuple(items)
+    } else {
+        value
+    };
     reader.blank();
     reader.rest.is_empty().then_some(value)
 }
@@ -70,6 +77,7 @@ impl Reader<'_> {
             '{' => self.dict()?,
             '\'' | '"' => self.strings()?,
             c if c.is_ascii_digit() || matches!(c, '-' | '+' | '.') => self.number()?,
+            'r' | 'R' | 'u' | 'U' if self.rest[1..].starts_with(['\'', '"']) => self.strings()?,
             _ => self.word()?,
         };
         self.depth -= 1;
@@ -88,6 +96,21 @@ impl Reader<'_> {
             }
             items.push(self.value()?);
             comma = self.eat(',');
+        }
+    }
+
+    /// The rest of a tuple without parentheses, behind its first comma.
+    fn bare_items(&mut self) -> Option<Vec<Value>> {
+        let mut items = Vec::new();
+        loop {
+            self.blank();
+            if self.rest.is_empty() {
+                return Some(items);
+            }
+            items.push(self.value()?);
+            if !self.eat(',') {
+                return Some(items);
+            }
         }
     }
 
@@ -115,8 +138,14 @@ impl Reader<'_> {
     /// One string, or several that stand side by side.
     fn strings(&mut self) -> Option<Value> {
         let mut text = String::new();
-        while let Some(quote) = self.rest.chars().next().filter(|c| matches!(c, '\'' | '"')) {
-            let inner = &self.rest[1..];
+        loop {
+            let prefix = self.rest.chars().next().filter(|c| matches!(c, 'r' | 'R' | 'u' | 'U'));
+            let raw = matches!(prefix, Some('r' | 'R'));
+            let quoted = &self.rest[usize::from(prefix.is_some())..];
+            let Some(quote) = quoted.chars().next().filter(|c| matches!(c, '\'' | '"')) else {
+                return Some(Value::from(text));
+            };
+            let inner = &quoted[1..];
             let mut escaped = false;
             let end = inner.char_indices().find_map(|(at, c)| {
                 if escaped {
@@ -130,11 +159,14 @@ impl Reader<'_> {
             if inside.contains('\n') {
                 return None;
             }
-            text.push_str(&unescape(inside)?);
+            if raw {
+                text.push_str(inside);
+            } else {
+                text.push_str(&unescape(inside)?);
+            }
             self.rest = &inner[end + 1..];
             self.blank();
         }
-        Some(Value::from(text))
     }
 
     fn number(&mut self) -> Option<Value> {
@@ -218,6 +250,9 @@ mod tests {
             ("['a' 'b']", "['ab']"),
             ("[-1, 0x10, 1e3, 1_000]", "[-1, 16, 1000.0, 1000]"),
             ("[(1)]", "[1]"),
+            ("[1],{}", "([1], {})"),
+            ("[1],", "([1],)"),
+            (r"[r'\n', u'a']", r"['\\n', 'a']"),
         ];
         for (text, expected) in cases {
             assert_eq!(
@@ -236,6 +271,7 @@ mod tests {
             "[a]",
             "{1, 2}",
             "[1] x",
+            "[1], x",
             "[01]",
             "{'a' 1}",
             "[1 2]",

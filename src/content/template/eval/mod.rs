@@ -166,6 +166,16 @@ impl<'a> Interp<'a> {
         Ok(super::templar::as_long(text, printed))
     }
 
+    /// Values whose text is rendered when it holds templates; tuples in them become lists.
+    pub fn rendered(&mut self, values: Vec<Value>) -> Outcome<Vec<Value>> {
+        let templar = self.templar;
+        let rendered = values.into_iter().map(|value| {
+            let new = stack::deeper(|| templar.render_value(&value, self.trail))?;
+            Ok(new.unwrap_or(value))
+        });
+        rendered.collect()
+    }
+
     fn untie(&mut self) {
         for frame in self.knots.drain(..) {
             frame.clear();

@@ -66,8 +66,10 @@ fn mandatory(_: &mut Interp, value: &Value, args: Args) -> Outcome {
 fn type_debug(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     args.none("type_debug")?;
     Ok(Value::from(match value {
+        Value::Undefined(missing) if missing.lenient => "Undefined",
         Value::Undefined(_) => "AnsibleUndefined",
         Value::Str(text) if !text.trusted => "AnsibleUnsafeText",
+        Value::Str(text) if text.stays_text => "NativeJinjaText",
         other => other.type_name(),
     }))
 }

@@ -4,7 +4,7 @@ use super::lists::flat;
 use super::{Filter, filter};
 use crate::content::template::TemplateError;
 use crate::content::template::eval::args::{Args, flag, required, text_of};
-use crate::content::template::eval::{Interp, Outcome, pairs, sort};
+use crate::content::template::eval::{Interp, Outcome, sort};
 use crate::content::value::{Key, Mistake, Value, read};
 use indexmap::IndexMap;
 
@@ -45,11 +45,6 @@ pub(super) const FILTERS: &[Filter] = &[
             "[{'n': 1, 'g': ['x', 'y']}] | subelements('g') | map('last') | list",
             "['x', 'y']",
         ),
-    ),
-    filter(
-        "dict",
-        dict,
-        ("[['a', 1]] | community.general.dict", "{'a': 1}"),
     ),
 ];
 
@@ -100,10 +95,7 @@ fn combine(_: &mut Interp, value: &Value, mut args: Args) -> Outcome {
         defined(&entries)?;
         merged = Some(match merged {
             None => entries,
-            Some(mut low) => {
-                merge(&mut low, entries, recursive, lists)?;
-                low
-            }
+            Some(low) => merge(low, entries, recursive, lists)?,
         });
     }
     Ok(Value::dict(merged.unwrap_or_default()))
@@ -121,20 +113,22 @@ fn defined(entries: &IndexMap<Key, Value>) -> Outcome<()> {
     Ok(())
 }
 
+/// The second over the first; the second itself when they are equal, even where lists would be joined.
 fn merge(
-    low: &mut IndexMap<Key, Value>,
+    mut low: IndexMap<Key, Value>,
     high: IndexMap<Key, Value>,
     recursive: bool,
     lists: Lists,
-) -> Outcome<()> {
+) -> Outcome<IndexMap<Key, Value>> {
+    if low.is_empty() || low == high {
+        return Ok(high);
+    }
     for (key, value) in high {
         let old = low.get(&key).cloned();
         let new = match (old, &value) {
             (Some(Value::Dict(old)), Value::Dict(new)) if recursive => {
-                let mut inner = read(&old).clone();
-                let new = read(new).clone();
-                merge(&mut inner, new, recursive, lists)?;
-                Value::dict(inner)
+                let (old, new) = (read(&old).clone(), read(new).clone());
+                Value::dict(merge(old, new, recursive, lists)?)
             }
             (Some(Value::List(old)), Value::List(new)) if lists != Lists::Replace => {
                 let (old, new) = (read(&old).clone(), read(new).clone());
@@ -144,7 +138,7 @@ fn merge(
         };
         low.insert(key, new);
     }
-    Ok(())
+    Ok(low)
 }
 
 fn merge_lists(old: Vec<Value>, new: Vec<Value>, lists: Lists) -> Vec<Value> {
@@ -315,7 +309,11 @@ fn subelements(_: &mut Interp, value: &Value, args: Args) -> Outcome {
 pub fn subelement_pairs(value: &Value, path: &Value, skip_missing: bool) -> Outcome<Vec<Value>> {
     let elements = match value.entries() {
         Some(entries) => entries.into_values().collect(),
-        None => value.iterate()?,
+        None if matches!(value, Value::List(_)) => value.iterate()?,
+        None => {
+            let message = "obj must be a list of dicts or a nested dict";
+            return Err(TemplateError::new(message));
+        }
     };
     let path: Vec<Value> = match path {
         Value::Str(text) => text.text.split('.').map(Value::from).collect(),
@@ -325,6 +323,13 @@ pub fn subelement_pairs(value: &Value, path: &Value, skip_missing: bool) -> Outc
     for element in elements {
         let mut found = element.clone();
         for key in &path {
+            if !found.is_mapping() {
+                return Err(TemplateError::new(format!(
+                    "the key {} should point to a dictionary, got {}",
+                    key.to_text(),
+                    found.repr()
+                )));
+            }
             found = match found.get_item(key) {
                 Some(next) => next,
                 None if skip_missing => Value::list(Vec::new()),
@@ -352,9 +357,4 @@ pub fn subelement_pairs(value: &Value, path: &Value, skip_missing: bool) -> Outc
         }
     }
     Ok(out)
-}
-
-fn dict(_: &mut Interp, value: &Value, args: Args) -> Outcome {
-    args.none("dict")?;
-    Ok(Value::dict(pairs(value)?))
 }

@@ -1,6 +1,6 @@
 //! Filters that encode, decode and digest.
 
-use super::text::like;
+use super::text::{like, only_text};
 use super::{Filter, filter};
 use crate::content::template::TemplateError;
 use crate::content::template::eval::args::{Args, optional_int, text_of};
@@ -104,11 +104,13 @@ fn utf16(text: &str, name: &str) -> Vec<u8> {
 
 fn b64decode(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     let [encoding] = args.bind("b64decode", ["encoding"])?;
-    // White space between the digits is ignored, as by Python.
-    let digits: String = text_of(value)?
-        .chars()
-        .filter(|c| !c.is_whitespace())
-        .collect();
+    // What isn't a digit is passed over, as by Python; so is what stands after the padding.
+    let text = text_of(value)?;
+    let is_digit = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/');
+    let mut digits: String = text.chars().filter(is_digit).collect();
+    let padding = text.trim_end_matches(|c: char| c != '=' && !is_digit(&c));
+    let padding = padding.len() - padding.trim_end_matches('=').len();
+    digits.extend(std::iter::repeat_n('=', padding.min((4 - digits.len() % 4) % 4)));
     let bytes = STANDARD
         .decode(&digits)
         .map_err(|error| TemplateError::new(format!("b64decode(): {error}")))?;
@@ -199,8 +201,7 @@ fn to_nice_json(_: &mut Interp, value: &Value, mut args: Args) -> Outcome {
 
 fn from_json(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     args.none("from_json")?;
-    let text = text_of(value)?;
-    let found = json::load(&text)?;
+    let found = json::load(only_text("from_json", value)?)?;
     Ok(if value.holds_untrusted() {
         found.distrusted()
     } else {
@@ -381,7 +382,9 @@ fn urldecode(_: &mut Interp, value: &Value, args: Args) -> Outcome {
 /// The parts of a URL, or one of them.
 fn urlsplit(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     let [query] = args.bind("urlsplit", ["query"])?;
-    let text = text_of(value)?;
+    // As browsers read them: control characters and blanks in front don't count, line breaks nowhere.
+    let text = only_text("urlsplit", value)?.trim_start_matches(|c: char| c <= ' ');
+    let text = text.replace(['\t', '\r', '\n'], "");
     let (rest, fragment) = text.split_once('#').unwrap_or((&text, ""));
     let (rest, question) = rest.split_once('?').unwrap_or((rest, ""));
     let is_scheme = |scheme: &str| {

@@ -5,15 +5,23 @@
 mod ansible;
 mod dicts;
 mod encoding;
+mod general;
+mod jmespath;
+mod keys;
 mod lists;
 mod network;
 mod numbers;
+mod passwords;
 mod paths;
 mod pick;
+mod pprint;
 mod random;
 mod regex;
+mod subnets;
 mod text;
 mod time;
+mod windows;
+mod wrap;
 mod yaml;
 
 pub use dicts::subelement_pairs;
@@ -45,19 +53,27 @@ const fn filter(name: &'static str, run: Run, example: (&'static str, &'static s
     Filter { name, run, example }
 }
 
-const TABLES: [&[Filter]; 13] = [
+const TABLES: [&[Filter]; 21] = [
     ansible::FILTERS,
     dicts::FILTERS,
     encoding::FILTERS,
+    general::FILTERS,
+    jmespath::FILTERS,
+    keys::FILTERS,
     lists::FILTERS,
     network::FILTERS,
     numbers::FILTERS,
+    passwords::FILTERS,
     paths::FILTERS,
     pick::FILTERS,
+    pprint::FILTERS,
     random::FILTERS,
     regex::FILTERS,
+    subnets::FILTERS,
     text::FILTERS,
     time::FILTERS,
+    windows::FILTERS,
+    wrap::FILTERS,
     yaml::FILTERS,
 ];
 
@@ -69,27 +85,41 @@ const ALIASES: [(&str, &str); 4] = [
     ("json", "to_json"),
 ];
 
-/// Filters of Ansible and of its collections that this program doesn't have, and what to do instead.
-const REFUSED: [(&str, &str); 13] = [
-    ("json_query", "Use `selectattr`, `map` and `dict2items`."),
-    (
-        "password_hash",
-        "Give the hash in a variable; make it with `openssl passwd -6`.",
-    ),
-    ("vault", "Encrypted values aren't supported yet."),
-    ("unvault", "Encrypted values aren't supported yet."),
-    ("win_basename", "Windows hosts aren't supported."),
-    ("win_dirname", "Windows hosts aren't supported."),
-    ("win_splitdrive", "Windows hosts aren't supported."),
-    (
-        "x509_certificate_info",
-        "Read it with `openssl x509` in a task.",
-    ),
+/// Filters of Ansible and of its collections that this program doesn't have, and what to do instead. The table in
+/// docs/language.md is made from this one.
+pub const REFUSED: &[(&str, &str)] = &[
+    ("vault", "Make encrypted values with `kopsrun vault encrypt-string`."),
     ("urlize", "It makes HTML, which no configuration needs."),
     ("xmlattr", "It makes HTML, which no configuration needs."),
-    ("pprint", "Use `to_nice_json` or `to_nice_yaml`."),
-    ("parse_cli", "It isn't supported."),
-    ("k8s_config_resource_name", "It isn't supported."),
+    ("hashids_decode", "It needs a Python library; keep the number beside its name."),
+    ("hashids_encode", "It needs a Python library; keep the number beside its name."),
+    ("jc", "It needs a Python library; ask the command for JSON and use `from_json`."),
+    ("json_diff", "It needs a Python library; compare the two values with `==`."),
+    ("json_patch", "It needs a Python library; change the value with `combine`."),
+    ("json_patch_recipe", "It needs a Python library; change the value with `combine`."),
+    ("reveal_ansible_type", "The classes of Python don't exist here; use `type_debug`."),
+    ("unicode_normalize", "Write the text in the form that is needed."),
+    ("to_prettytable", "It makes text for people; use `to_nice_yaml`."),
+    ("from_xml", "Ask for JSON, or read the file with the module `community.general.xml`."),
+    ("to_xml", "Write XML with the module `template`."),
+    ("consolidate", "Use `combine` and `dict2items`."),
+    ("fact_diff", "Compare the two values with `==`, or let the module `template` show the difference."),
+    ("validate", "Use `validate_argument_spec` and `assert`."),
+    ("gpg_fingerprint", "Use `gpg --show-keys` in a task."),
+    ("openssl_csr_info", "Use `openssl req` in a task."),
+    ("openssl_privatekey_info", "Use `openssl pkey` in a task."),
+    ("openssl_publickey_info", "Use `openssl pkey -pubin` in a task."),
+    ("x509_crl_info", "Use `openssl crl` in a task."),
+    ("parse_cli", "It reads the output of network devices, which aren't hosts here."),
+    ("parse_cli_textfsm", "It reads the output of network devices, which aren't hosts here."),
+    ("parse_xml", "It reads the output of network devices, which aren't hosts here."),
+    ("comp_type5", "It is for network devices, which aren't hosts here."),
+    ("hash_salt", "It is for network devices, which aren't hosts here."),
+    ("pop_ace", "It is for network devices, which aren't hosts here."),
+    ("type5_pw", "It is for network devices, which aren't hosts here."),
+    ("vlan_expander", "It is for network devices, which aren't hosts here."),
+    ("vlan_parser", "It is for network devices, which aren't hosts here."),
+    ("k8s_config_resource_name", "Name the resource, with a hash of its data by `hash('sha256')`."),
 ];
 
 /// Collections whose names may stand before a filter's or test's own.
@@ -124,11 +154,8 @@ static TABLE: LazyLock<HashMap<&'static str, &'static Filter>> = LazyLock::new(|
 });
 
 fn find(name: &str) -> Option<&'static Filter> {
-    // `community.general.dict` is a filter only under its full name.
-    if name == "dict" {
-        return None;
-    }
-    TABLE.get(short(name)).copied()
+    // Some names are those of different filters in different collections: the full name first.
+    TABLE.get(name).or_else(|| TABLE.get(short(name))).copied()
 }
 
 /// Why a name is no filter; None when it is one.
@@ -230,7 +257,7 @@ mod tests {
             error.hints
         );
         assert!(
-            problem("community.general.json_query")
+            problem("community.general.jc")
                 .unwrap()
                 .message
                 .contains("isn't supported")

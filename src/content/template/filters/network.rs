@@ -28,18 +28,21 @@ pub(super) const FILTERS: &[Filter] = &[
 
 /// An address with the size of its network.
 #[derive(Clone, Copy)]
-struct Net {
-    value: u128,
-    v6: bool,
-    prefix: u32,
+pub(super) struct Net {
+    pub(super) value: u128,
+    pub(super) v6: bool,
+    pub(super) prefix: u32,
     /// Written with `/`.
-    sized: bool,
+    pub(super) sized: bool,
 }
 
 impl Net {
     /// An address or network as it is written; None when it isn't one.
     fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Self::of_number(text.parse().ok()?);
+        }
         let (address, size) = match text.split_once('/') {
             Some((address, size)) => (address, Some(size)),
             None => (text, None),
@@ -65,22 +68,25 @@ impl Net {
         })
     }
 
-    fn of_value(value: &Value) -> Option<Self> {
+    pub(super) fn of_value(value: &Value) -> Option<Self> {
         match value {
             Value::Str(text) => Self::parse(&text.text),
             Value::Int(_) | Value::BigInt(_) => {
                 let whole = value.to_bigint()?;
-                let number = u128::try_from(whole).ok()?;
-                let v6 = number > u128::from(u32::MAX);
-                Some(Self {
-                    value: number,
-                    v6,
-                    prefix: if v6 { 128 } else { 32 },
-                    sized: false,
-                })
+                Self::of_number(u128::try_from(whole).ok()?)
             }
             _ => None,
         }
+    }
+
+    fn of_number(number: u128) -> Option<Self> {
+        let v6 = number > u128::from(u32::MAX);
+        Some(Self {
+            value: number,
+            v6,
+            prefix: if v6 { 128 } else { 32 },
+            sized: false,
+        })
     }
 
     fn bits(self) -> u32 {
@@ -91,21 +97,21 @@ impl Net {
         self.bits() - self.prefix
     }
 
-    fn hosts(self) -> u128 {
+    pub(super) fn hosts(self) -> u128 {
         1u128
             .checked_shl(self.host_bits())
             .map_or(u128::MAX, |size| size - 1)
     }
 
-    fn network(self) -> u128 {
+    pub(super) fn network(self) -> u128 {
         self.value & !self.hosts()
     }
 
-    fn last(self) -> u128 {
+    pub(super) fn last(self) -> u128 {
         self.network() | self.hosts()
     }
 
-    fn show(self, value: u128) -> String {
+    pub(super) fn show(self, value: u128) -> String {
         if self.v6 {
             Ipv6Addr::from(value).to_string()
         } else {
@@ -113,18 +119,18 @@ impl Net {
         }
     }
 
-    fn address(self) -> String {
+    pub(super) fn address(self) -> String {
         self.show(self.value)
     }
 
-    fn contains(self, other: Self) -> bool {
+    pub(super) fn contains(self, other: Self) -> bool {
         self.v6 == other.v6
             && self.prefix <= other.prefix
             && (self.network()..=self.last()).contains(&other.value)
     }
 
     /// Written as a network: with a size, and its first address.
-    fn is_network(self) -> bool {
+    pub(super) fn is_network(self) -> bool {
         self.host_bits() > 0 && self.value == self.network()
     }
 
@@ -134,7 +140,7 @@ impl Net {
     }
 
     /// The first and last addresses that machines can have; None in a network of one.
-    fn usable(self) -> Option<(u128, u128)> {
+    pub(super) fn usable(self) -> Option<(u128, u128)> {
         match self.host_bits() {
             0 => None,
             1 => Some((self.network(), self.last())),
@@ -142,7 +148,7 @@ impl Net {
         }
     }
 
-    fn v4(self) -> Ipv4Addr {
+    pub(super) fn v4(self) -> Ipv4Addr {
         Ipv4Addr::from(u32::try_from(self.value).unwrap_or(0))
     }
 
@@ -205,7 +211,7 @@ fn mask_prefix(mask: &str, v6: bool) -> Option<u32> {
 }
 
 /// What a filter of addresses gives for what is no address.
-const NO: Value = Value::Bool(false);
+pub(super) const NO: Value = Value::Bool(false);
 
 fn ipaddr(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     let [query, version, _alias] = args.bind("ipaddr", ["query", "version", "alias"])?;
@@ -228,9 +234,25 @@ fn ipv6(_: &mut Interp, value: &Value, args: Args) -> Outcome {
 /// Of a list those that fit; of one value the answer, False when it is no address, None when it doesn't fit.
 fn for_each(value: &Value, query: &Value, version: Option<i64>) -> Outcome {
     match value {
-        Value::List(_) | Value::Tuple(_) => {
+        Value::List(_) => {
             let mut found = Vec::new();
             for item in value.iterate()? {
+                let known = matches!(
+                    item,
+                    Value::Str(_)
+                        | Value::Int(_)
+                        | Value::BigInt(_)
+                        | Value::Undefined(_)
+                        | Value::List(_)
+                        | Value::Tuple(_)
+                );
+                if !known {
+                    continue;
+                }
+                let item = match item {
+                    Value::Tuple(items) => Value::list(items.to_vec()),
+                    other => other,
+                };
                 let answer = for_each(&item, query, version)?;
                 if answer.truthy() {
                     found.push(answer);
@@ -239,7 +261,7 @@ fn for_each(value: &Value, query: &Value, version: Option<i64>) -> Outcome {
             Ok(Value::list(found))
         }
         Value::Str(_) | Value::Int(_) | Value::BigInt(_) | Value::Bool(_) => {
-            let Some(net) = Net::of_value(value) else {
+            let Some(net) = Net::of_value(value).filter(|_| *value != Value::Int(0)) else {
                 return Ok(NO);
             };
             if version.is_some_and(|version| (version == 6) != net.v6) {
@@ -336,7 +358,7 @@ fn kinds(net: Net, value: &Value, query: &str) -> Outcome<Option<Value>> {
     let text = |text: String| like(value, text);
     let when = |holds: bool| if holds { value.clone() } else { Value::None };
     Ok(Some(match query {
-        "" if matches!(value, Value::Str(_)) => value.clone(),
+        "" if matches!(value, Value::Str(text) if text.text.contains(['.', ':'])) => value.clone(),
         "" => text(net.address()),
         "bool" => Value::Bool(true),
         "first_usable" | "last_usable" | "next_usable" | "previous_usable" | "range_usable"

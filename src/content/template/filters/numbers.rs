@@ -37,6 +37,7 @@ pub(super) const FILTERS: &[Filter] = &[
 fn abs(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     args.none("abs")?;
     match value.to_float() {
+        Some(float) if matches!(value, Value::Float(_)) => Ok(Value::Float(float.abs())),
         Some(float) if float < 0.0 => Ok(neg(value)?),
         Some(_) => Ok(value
             .to_bigint()
@@ -137,8 +138,9 @@ fn round(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     };
     let power = 10f64.powi(i32::try_from(precision).unwrap_or(0));
     Ok(match method.as_str() {
-        "ceil" => Value::Float((number * power).ceil() / power),
-        "floor" => Value::Float((number * power).floor() / power),
+        // Whole numbers in between, which have no negative zero.
+        "ceil" => Value::Float(((number * power).ceil() + 0.0) / power),
+        "floor" => Value::Float(((number * power).floor() + 0.0) / power),
         "common" => match (value, usize::try_from(precision)) {
             (Value::Float(number), Ok(places)) => {
                 Value::Float(format!("{number:.places$}").parse().unwrap_or(*number))
@@ -253,7 +255,12 @@ fn log(_: &mut Interp, value: &Value, args: Args) -> Outcome {
 fn pow(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     let [power] = args.bind("pow", ["y"])?;
     let power = number("pow", &required("pow", "y", power)?)?;
-    domain("pow", number("pow", value)?.powf(power))
+    let base = number("pow", value)?;
+    let result = base.powf(power);
+    if result.is_infinite() && base.is_finite() && power.is_finite() {
+        return Err(TemplateError::new("pow(): math range error"));
+    }
+    domain("pow", result)
 }
 
 fn root(_: &mut Interp, value: &Value, args: Args) -> Outcome {
@@ -284,14 +291,10 @@ const UNITS: [(&str, f64); 9] = [
 fn human_readable(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     let [bits, unit] = args.bind("human_readable", ["isbits", "unit"])?;
     let bits = bits.is_some_and(|bits| bits.truthy());
-    let size = match value {
-        Value::Str(text) => parse_float(&text.text),
-        other => other.to_float(),
-    };
-    let Some(size) = size else {
+    let Some(size) = value.to_float() else {
         return Err(TemplateError::new(format!(
-            "human_readable() can't interpret following string: {}",
-            value.to_text()
+            "human_readable() failed on bad input: {}",
+            value.repr()
         )));
     };
     let unit = match unit {

@@ -1,6 +1,6 @@
 //! Filters of paths on the controller.
 
-use super::text::like;
+use super::text::{like, only_text};
 use super::{Filter, filter};
 use crate::content::template::TemplateError;
 use crate::content::template::eval::args::{Args, text_of};
@@ -40,13 +40,13 @@ pub(super) const FILTERS: &[Filter] = &[
 
 fn basename(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     args.none("basename")?;
-    let path = text_of(value)?;
+    let path = only_text("a path", value)?;
     Ok(like(value, path.rsplit('/').next().unwrap_or("")))
 }
 
 fn dirname(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     args.none("dirname")?;
-    let path = text_of(value)?;
+    let path = only_text("a path", value)?;
     let head = path.rfind('/').map_or("", |at| &path[..=at]);
     let trimmed = head.trim_end_matches('/');
     Ok(like(value, if trimmed.is_empty() { head } else { trimmed }))
@@ -54,7 +54,7 @@ fn dirname(_: &mut Interp, value: &Value, args: Args) -> Outcome {
 
 fn splitext(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     args.none("splitext")?;
-    let path = text_of(value)?;
+    let path = only_text("a path", value)?;
     let name = path.rfind('/').map_or(0, |at| at + 1);
     let begin = name + path[name..].len() - path[name..].trim_start_matches('.').len();
     let at = path[begin..].rfind('.').map_or(path.len(), |at| begin + at);

@@ -87,6 +87,10 @@ fn map(interp: &mut Interp, value: &Value, mut args: Args) -> Outcome {
     } else {
         None
     };
+    // Nothing and false count as empty lists.
+    if !truth(value)? {
+        return Ok(Value::list(Vec::new()));
+    }
     let mut out = Vec::new();
     if let Some(attribute) = attribute {
         let default = args.take("default");
@@ -123,6 +127,9 @@ fn chosen(
     } else {
         Some(text_of(&args.positional.remove(0))?)
     };
+    if !truth(value)? {
+        return Ok(Value::list(Vec::new()));
+    }
     let mut out = Vec::new();
     for item in value.iterate()? {
         let subject = attribute_of(interp, &item, attribute)?;
@@ -173,6 +180,7 @@ fn sort(interp: &mut Interp, value: &Value, args: Args) -> Outcome {
         Some(other) => vec![other.clone()],
     };
     let mut items = value.iterate()?;
+    let alone = items.len() == 1;
     sorted(
         &mut items,
         |item| {
@@ -182,7 +190,7 @@ fn sort(interp: &mut Interp, value: &Value, args: Args) -> Outcome {
             let mut keys = Vec::new();
             for attribute in &attributes {
                 let found = attribute_of(interp, item, Some(attribute))?;
-                if let Value::Undefined(missing) = &found {
+                if let (Value::Undefined(missing), false) = (&found, alone) {
                     return Err(Mistake::undefined(missing).into());
                 }
                 keys.push(folded(found, case));

@@ -243,6 +243,24 @@ fn expand(template: &str, found: &Captures<'_, str>, out: &mut String) -> Outcom
     Ok(())
 }
 
+/// Escapes that mean nothing are wrong, whether something is replaced or not.
+fn check_replacement(template: &str) -> Outcome<()> {
+    let mut rest = template;
+    while let Some(at) = rest.find('\\') {
+        let mut after = rest[at + 1..].chars();
+        match after.next() {
+            None => return Err(TemplateError::new("bad escape (end of pattern)")),
+            Some(c) if c.is_ascii_alphabetic() && !"gntrabfv".contains(c) => {
+                return Err(TemplateError::new(format!(
+                    "bad escape \\{c} in the replacement"
+                )));
+            }
+            Some(_) => rest = after.as_str(),
+        }
+    }
+    Ok(())
+}
+
 fn regex_replace(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     let [
         pattern,
@@ -273,6 +291,7 @@ fn regex_replace(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     let pattern = Pattern::new(&pattern_text, flags)?;
     let replacement = replacement.unwrap_or_else(|| "".into());
     let template = text_of(&replacement)?;
+    check_replacement(&template)?;
     let limit = optional_int("count", count)?.unwrap_or(0);
     let text = text_of(value)?;
     let mut out = String::new();
@@ -312,24 +331,32 @@ fn regex_search(_: &mut Interp, value: &Value, mut args: Args) -> Outcome {
     let pattern = text_of(&required("regex_search", "regex", given.next())?)?;
     let pattern = Pattern::new(&pattern, flags)?;
     let text = text_of(value)?;
-    let Some(found) = pattern.first(&text)? else {
-        return Ok(Value::None);
-    };
-    let mut groups = Vec::new();
+    let mut names = Vec::new();
     for group in given {
         let group = text_of(&group)?;
         let name = group
             .strip_prefix("\\g<")
             .and_then(|rest| rest.strip_suffix('>'))
-            .or_else(|| group.strip_prefix('\\'))
+            .or_else(|| {
+                let rest = group.strip_prefix('\\')?;
+                let end = rest.find(|c: char| !c.is_ascii_digit());
+                Some(&rest[..end.unwrap_or(rest.len())]).filter(|digits| !digits.is_empty())
+            })
             .ok_or_else(|| {
                 TemplateError::new(format!("Unknown argument '{group}'"))
                     .hint("Groups are written '\\\\1' or '\\\\g<name>'.")
             })?;
+        names.push(name.to_owned());
+    }
+    let Some(found) = pattern.first(&text)? else {
+        return Ok(Value::None);
+    };
+    let mut groups = Vec::new();
+    for name in names {
         let matched = match name.parse::<usize>() {
             Ok(number) if number < found.len() => found.get(number),
             Ok(_) => return Err(TemplateError::new("no such group")),
-            Err(_) => found.name(name),
+            Err(_) => found.name(&name),
         };
         groups.push(matched.map_or(Value::None, |matched| like(value, matched.as_str())));
     }

@@ -4,7 +4,7 @@ use super::{Filter, filter};
 use crate::content::template::TemplateError;
 use crate::content::template::eval::args::{Args, int_of, optional_int, required, text_of};
 use crate::content::template::eval::{Interp, Outcome, capitalize as capitalized, lines, parts};
-use crate::content::value::{Text, Value};
+use crate::content::value::{Mistake, Text, Value};
 
 pub(super) const FILTERS: &[Filter] = &[
     filter("upper", upper, ("'abc' | upper", "'ABC'")),
@@ -30,11 +30,6 @@ pub(super) const FILTERS: &[Filter] = &[
     ),
     filter("center", center, ("'ab' | center(6)", "'  ab  '")),
     filter("wordcount", wordcount, ("'one two-three' | wordcount", "3")),
-    filter(
-        "wordwrap",
-        wordwrap,
-        ("'one two three' | wordwrap(8)", "'one two\\nthree'"),
-    ),
     filter(
         "truncate",
         truncate,
@@ -62,6 +57,18 @@ pub(super) const FILTERS: &[Filter] = &[
 ];
 
 /// Text that keeps the trust of what it was made from.
+/// The text of a value that must be text.
+pub(super) fn only_text<'v>(what: &str, value: &'v Value) -> Outcome<&'v str> {
+    match value {
+        Value::Str(text) => Ok(&text.text),
+        Value::Undefined(missing) => Err(Mistake::undefined(missing).into()),
+        other => Err(TemplateError::new(format!(
+            "{what}: expected text, not {}",
+            other.type_name()
+        ))),
+    }
+}
+
 pub(super) fn like(value: &Value, text: impl Into<std::sync::Arc<str>>) -> Value {
     Value::Str(Text::new(text, !value.holds_untrusted()))
 }
@@ -161,7 +168,7 @@ fn indent(_: &mut Interp, value: &Value, args: Args) -> Outcome {
         ),
     };
     let blank = blank.is_some_and(|blank| blank.truthy());
-    let text = text_of(value)? + "\n";
+    let text = only_text("indent", value)?.to_owned() + "\n";
     let mut out = String::new();
     let text_lines = lines(&text, false);
     if blank {
@@ -199,50 +206,6 @@ fn wordcount(_: &mut Interp, value: &Value, args: Args) -> Outcome {
 }
 
 /// Breaks lines at white space so that none is wider than the width; words that are wider are cut.
-fn wordwrap(_: &mut Interp, value: &Value, args: Args) -> Outcome {
-    let [width, cut, string, _hyphens] = args.bind(
-        "wordwrap",
-        [
-            "width",
-            "break_long_words",
-            "wrapstring",
-            "break_on_hyphens",
-        ],
-    )?;
-    let width = optional_int("width", width)?.unwrap_or(79);
-    let width = usize::try_from(width).unwrap_or(0).max(1);
-    let cut = cut.is_none_or(|cut| cut.truthy());
-    let separator = match string {
-        None | Some(Value::None) => "\n".to_owned(),
-        Some(string) => text_of(&string)?,
-    };
-    let text = text_of(value)?;
-    let mut wrapped = Vec::new();
-    for line in lines(&text, false) {
-        let mut current = String::new();
-        let mut found = Vec::new();
-        for word in line.split_whitespace() {
-            let mut word: Vec<char> = word.chars().collect();
-            let used = current.chars().count();
-            if used > 0 && used + 1 + word.len() <= width {
-                current.push(' ');
-                current.extend(word);
-                continue;
-            }
-            if used > 0 {
-                found.push(std::mem::take(&mut current));
-            }
-            while cut && word.len() > width {
-                found.push(word.drain(..width).collect());
-            }
-            current = word.into_iter().collect();
-        }
-        found.push(current);
-        wrapped.push(found.join(&separator));
-    }
-    Ok(like(value, wrapped.join(&separator)))
-}
-
 fn truncate(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     let [length, kill, end, leeway] =
         args.bind("truncate", ["length", "killwords", "end", "leeway"])?;
@@ -397,7 +360,7 @@ fn comment(_: &mut Interp, value: &Value, mut args: Args) -> Outcome {
         }
         out += &prefix.repeat(prefix_count);
     }
-    let body = text_of(value)?.replace(&newline, &format!("{newline}{decoration}"));
+    let body = only_text("comment", value)?.replace(&newline, &format!("{newline}{decoration}"));
     out += &format!("{decoration}{body}").replace(
         &format!("{decoration}{newline}"),
         &format!("{}{newline}", decoration.trim_end()),

@@ -32,13 +32,26 @@ pub(super) fn list(_: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
 pub(super) fn flattened(_: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
     args.no_more_names("flattened", &[])?;
     let mut found = std::mem::take(&mut args.positional);
+    strip(&mut found)?;
     while found
         .iter()
         .any(|item| matches!(item, Value::List(_) | Value::Tuple(_)))
     {
         found = flat(&found)?;
+        strip(&mut found)?;
     }
     Ok(found)
+}
+
+/// Text loses the blanks around it.
+fn strip(items: &mut [Value]) -> Outcome<()> {
+    for item in items {
+        if let Value::Str(text) = item {
+            let trimmed = text.text.trim().to_owned();
+            *item = Value::Str(crate::content::value::Text::new(trimmed, text.trusted));
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn dict(_: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
@@ -72,24 +85,27 @@ pub(super) fn nested(_: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
             "with_nested requires at least one element in the nested list",
         ));
     }
-    let mut rows: Vec<Vec<Value>> = vec![Vec::new()];
-    for term in &args.positional {
-        let items = match term {
-            Value::List(_) | Value::Tuple(_) => term.iterate()?,
-            single => vec![single.clone()],
-        };
-        let longer = rows.iter().flat_map(|row| {
-            items.iter().map(|item| {
-                let mut row = row.clone();
-                row.push(item.clone());
-                row
-            })
-        });
-        rows = longer.collect();
+    let items = |term: &Value| match term {
+        Value::List(_) | Value::Tuple(_) => term.iterate(),
+        single => Ok(vec![single.clone()]),
+    };
+    let mut rows = items(&args.positional[0])?;
+    for term in &args.positional[1..] {
+        let next = items(term)?;
+        let mut longer = Vec::with_capacity(rows.len() * next.len());
+        for row in &rows {
+            for item in &next {
+                longer.push(Value::list(flat(&[row.clone(), item.clone()])?));
+            }
+        }
+        rows = longer;
     }
-    rows.into_iter()
-        .map(|row| flat(&row).map(Value::list))
-        .collect()
+    // A row of a single list is what it is, text its letters.
+    let last = |row: &Value| match row {
+        Value::Str(_) => Ok(Value::list(row.iterate()?)),
+        row => Ok(Value::list(flat(&row.iterate()?)?)),
+    };
+    rows.iter().map(last).collect()
 }
 
 /// The first items of all lists, the second ones, and so on; None where a list is shorter.

@@ -98,6 +98,8 @@ pub fn call(interp: &mut Interp, mut args: Args, mut want_list: bool) -> Outcome
             return Err(Mistake::undefined(missing).into());
         }
     }
+    // As Ansible does: templates in the terms are rendered, tuples become lists.
+    args.positional = interp.rendered(args.positional)?;
     let found = match run(interp, &name, &mut args) {
         Ok(found) => found,
         Err(error) if error.is_undefined() || problem(&name).is_some() => return Err(error),

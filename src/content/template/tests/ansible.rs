@@ -56,7 +56,11 @@ pub(super) const TESTS: &[Test] = &[
             .map(|(own, other)| other.iter().all(|item| in_list(&own, item)))
     }),
     ("contains", |_, value, args| {
-        Ok(value.contains(&one("contains", args)?)?)
+        let item = one("contains", args)?;
+        if let Value::Undefined(missing) = &item {
+            return Err(Mistake::undefined(missing).into());
+        }
+        Ok(value.contains(&item)?)
     }),
     ("any", |_, value, args| {
         args.none("any")
@@ -200,7 +204,14 @@ fn convertible(name: &str, value: &Value, args: Args, wanted: bool) -> Outcome<b
 
 fn path(name: &str, value: &Value, args: Args, is: fn(&Path) -> bool) -> Outcome<bool> {
     args.none(name)?;
-    Ok(is(Path::new(&text_of(value)?)))
+    match value {
+        Value::Str(text) => Ok(is(Path::new(&*text.text))),
+        Value::Undefined(missing) => Err(Mistake::undefined(missing).into()),
+        other => Err(TemplateError::new(format!(
+            "the '{name}' test expects a path, not {}",
+            other.type_name()
+        ))),
+    }
 }
 
 fn is_mount(path: &Path) -> bool {
@@ -229,25 +240,36 @@ fn same_file(
     Ok(identity(&own)? == identity(&other)?)
 }
 
+/// What Python's `urlparse` takes for a scheme, and for the host behind `//`.
+fn url_parts(text: &str) -> (String, &str) {
+    let text = text.trim_start_matches(|c: char| c <= ' ');
+    let is_scheme = |scheme: &str| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+    };
+    let (scheme, rest) = match text.split_once(':') {
+        Some((scheme, rest)) if is_scheme(scheme) => (scheme.to_lowercase(), rest),
+        _ => (String::new(), text),
+    };
+    let host = rest.strip_prefix("//").unwrap_or("");
+    (scheme, host.split(['/', '?', '#']).next().unwrap_or(""))
+}
+
+/// Every text is a URI; a URL has a host or is about a file.
 fn scheme(name: &str, value: &Value, args: Args, with_host: bool) -> Outcome<bool> {
     let [schemes] = args.bind(name, ["schemes"])?;
     let schemes: Vec<String> = match schemes {
         Some(schemes) => schemes.iterate()?.iter().map(Value::to_text).collect(),
         None => Vec::new(),
     };
-    let text = text_of(value)?;
-    let Some((scheme, rest)) = text.split_once(':') else {
+    let Value::Str(text) = value else {
         return Ok(false);
     };
-    let valid = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
-        && (schemes.is_empty() || schemes.iter().any(|known| known == scheme));
-    let host = rest
-        .strip_prefix("//")
-        .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
-    Ok(valid && if with_host { host } else { !rest.is_empty() })
+    let (scheme, host) = url_parts(&text.text);
+    let known = schemes.is_empty() || schemes.contains(&scheme);
+    Ok(known && (!with_host || !host.is_empty() || scheme == "file"))
 }
 
 fn address(name: &str, value: &Value, args: Args, v6: Option<bool>) -> Outcome<bool> {

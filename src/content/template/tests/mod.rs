@@ -3,6 +3,8 @@
 mod ansible;
 mod version;
 
+pub use version::order as loose_order;
+
 use super::eval::args::{Args, required, truth};
 use super::eval::expr_holds as holds;
 use super::eval::{Interp, Outcome};

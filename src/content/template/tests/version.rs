@@ -40,7 +40,11 @@ fn loose(text: &str) -> Vec<Part> {
     parts
 }
 
-fn compare_loose(one: &str, other: &str) -> Outcome<Ordering> {
+/// The order of two loose versions.
+///
+/// # Errors
+/// When one has a number where the other has a word.
+pub fn order(one: &str, other: &str) -> Outcome<Ordering> {
     let (one_parts, other_parts) = (loose(one), loose(other));
     for (a, b) in one_parts.iter().zip(&other_parts) {
         let order = match (a, b) {
@@ -150,7 +154,7 @@ pub(super) fn test(value: &Value, args: Args) -> Outcome<bool> {
         ))
     };
     let order = match kind.as_str() {
-        "loose" | "pep440" => compare_loose(&own, &other)?,
+        "loose" | "pep440" => order(&own, &other)?,
         "strict" => match (strict(&own), strict(&other)) {
             (Some(one), Some(other)) => one.cmp(&other),
             _ => return Err(invalid()),

@@ -40,6 +40,9 @@ fn count(items: usize) -> Value {
 pub(super) fn sequence(items: &[Value], name: &str, args: Args) -> Outcome {
     let [value, start, stop] = args.bind(name, ["value", "start", "stop"])?;
     let value = required(name, "value", value)?;
+    if let Value::Undefined(missing) = &value {
+        return Err(Mistake::undefined(missing).into());
+    }
     if name == "count" {
         return Ok(count(items.iter().filter(|item| **item == value).count()));
     }

@@ -1,6 +1,7 @@
 //! Methods of Python's own types.
 
 mod container;
+mod cycle;
 mod text;
 
 pub use container::{pairs, sort};
@@ -34,6 +35,12 @@ pub fn property(value: &Value, name: &str) -> Option<Value> {
     match (value, name) {
         (Value::Int(_) | Value::BigInt(_) | Value::Float(_), "real") => Some(value.clone()),
         (Value::Int(_) | Value::BigInt(_), "imag") => Some(Value::Int(0)),
+        // What `groupby` gives: pairs whose items have names, too.
+        (Value::Tuple(pair), "grouper" | "list")
+            if pair.len() == 2 && matches!(pair[1], Value::List(_)) =>
+        {
+            Some(pair[usize::from(name == "list")].clone())
+        }
         (_, "__class__") => Some(Value::record([("__name__", value.type_name().into())])),
         _ => None,
     }
@@ -41,6 +48,13 @@ pub fn property(value: &Value, name: &str) -> Option<Value> {
 
 /// Calls a method.
 pub fn call(receiver: &Value, name: &str, args: Args) -> Outcome {
+    if cycle::comes(receiver, name, &args) {
+        return Err(TemplateError::new(format!(
+            "{name}(): a {} can't hold itself",
+            receiver.type_name()
+        ))
+        .hint("Add a copy: `x.copy()`."));
+    }
     match receiver {
         Value::Str(text) => text::call(text, name, args),
         Value::List(items) => container::list(items, name, args),
