@@ -13,7 +13,7 @@ INT = '''
 {i} + {i}|{i} - {i}|{i} * {i}|{i} // {i}|{i} % {i}|{i} ** {small}|-{i}|({i})|{i} | abs|{s} | length|{l} | length|{d} | length
 {s} | int|{f} | int|{s} | int({i})|{s} | int(base=16)|{f} | round | int|{li} | sum|{li} | max|{li} | min|{li} | first|{li} | last
 {ld} | sum(attribute='size')|{ld} | map(attribute='size') | sum|{s}.count({s})|{s}.find({s})|{l}.index({any})|{ls}.count({s})
-{i} if {b} else {i}|{any} | default({i}) | int|{d}.get('a', {i})|({l})[{small}] | default({i})|{b} | int|{i} | int | bitor({i})
+{i} if {b} else {i}|{any} | default({i}) | int|{d}.get('a', {i})|({l})[{small}] | default({i})|{b} | int
 {i} | pow({small}) | int|{s} | human_to_bytes|{i} | log(2) | int|[{i}, {i}] | max|range({small}) | length
 {ld} | selectattr('on') | list | length|{s} | wordcount|{b} | ternary({i}, {i})|{s}.rfind({s})|{s}.index({s})|{any} is {test}|{l} | count
 '''
@@ -41,7 +41,7 @@ STR = '''
 '%s-%05d' % ({s}, {i})|'%x' % {i}|'%.2f' % {f}|'%5s/%-5s/' % ({s}, {s})|'{{:>5}}/{{:<5}}/{{:^5}}'.format({s}, {i}, {s})|'{{:05d}}'.format({i})
 '{{:.3f}}'.format({f})|'%r' % ({any},)|{any} | type_debug|{s} if {b} else {s}|{s} | default({s}, true)|{d}.get('b') | string
 {s} | splitext | first|{s} | comment|{s} | comment('c')|{i} | human_readable|{any} | ternary({s}, {s})|{s} | urlencode|{s} | urldecode
-{s} | regex_escape|{l} | pprint|{any} | pprint|{s} | md5|{s} | sha1|{s} | to_uuid|{s} | expanduser|{s} | striptags|{s} | escape
+{s} | regex_escape|{l} | pprint|{s} | md5|{s} | sha1|{s} | to_uuid|{s} | expanduser|{s} | striptags|{s} | escape
 {s} | format({any}, {any})|'%s %s' | format({any}, {any})|{s}.expandtabs(4)|{s}.removeprefix({s})|{s}.ljust(8, '.')|{l} | string
 {ip} | ansible.utils.ipaddr('address') | string|{ip} | ansible.utils.ipwrap|{s} | win_basename|{any} | tojson|{d} | urlencode|{any} ~ {any}
 '''
@@ -76,7 +76,7 @@ ATOMS = {
     's': ["'a'", "''", "'abc'", "'Hello World'", "'a,b,c'", "'/etc/x/y.conf'", "'12'", "'3.7'", "'yes'", "'True'", "'null'",
           "'a b  c'", "'naïve ü'", "'1.10.2'", "'line1\\nline2\\n'", "'[1, 2]'", "'{}'", "'x: 1'", "'- a\\n- b'", 's', 'url', 'u',
           '"it\'s"', "'\"q\"'", "'tab\\there'", "'%s'", "'0x1f'", "'0644'", "' pad '", "'ABC-def_9'", "'1G'", 'multi', 'tricky'],
-    'l': ['[]', 'l', 'li', 'ls', 'ld', "[1, 'a', none]", '[[1, 2], [3, [4]]]', "['b', 'A', 'a']", '[true, false]', '(1, 2)'],
+    'l': ['[]', 'l', 'li', 'ls', 'ld', "[1, 'a', none]", '[[1, 2], [3, [4]]]', "['b', 'A', 'a']", '[2, 0]'],
     'li': ['li', '[3, 1, 2]', '[]', '[5]', '[1, 1, 2]'], 'ls': ['ls', "['b', 'a', 'C']", '[]', "['x']", "['1.2', '1.10']"],
     'ld': ['ld'], 'd': ['d', 'dd', '{}', "{'a': 1, 'b': [1]}", "{'k': 'v'}"], 'any': ['i', 's', 'l', 'd', 'none', '1', "'a'", 'b', 'f'],
     'small': ['0', '1', '2', '3', '-1', '4'],

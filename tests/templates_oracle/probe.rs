@@ -124,3 +124,9 @@ pub fn answer(probe: &Json) -> Json {
         Err(error) => json!({"error": "error", "message": error.message}),
     }
 }
+
+/// A text as Python's literal.
+#[allow(dead_code, reason = "one of the tests needs it")]
+pub fn repr(text: &str) -> String {
+    Value::from(text).repr()
+}

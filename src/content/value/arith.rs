@@ -170,8 +170,26 @@ pub fn floor_div(one: &Value, other: &Value) -> Result<Value, Mistake> {
         Pair::Big(_, b) if b.is_zero() => return Err(by_zero()),
         Pair::Big(a, b) => Value::integer(a.div_floor(&b)),
         Pair::Float(_, 0.0) => return Err(Mistake::new("float floor division by zero")),
-        Pair::Float(a, b) => Value::Float(((a - float_rem(a, b)) / b).round()),
+        Pair::Float(a, b) => Value::Float(float_floor_div(a, b)),
     })
+}
+
+/// With the roundings of Python's own algorithm, which show where numbers are larger than 2^53.
+fn float_floor_div(a: f64, b: f64) -> f64 {
+    let rest = a % b;
+    let mut quotient = (a - rest) / b;
+    if rest != 0.0 && (rest < 0.0) != (b < 0.0) {
+        quotient -= 1.0;
+    }
+    if quotient == 0.0 {
+        return 0f64.copysign(a / b);
+    }
+    let floor = quotient.floor();
+    if quotient - floor > 0.5 {
+        floor + 1.0
+    } else {
+        floor
+    }
 }
 
 /// `one % other`: the remainder has the sign of the divisor. Text on the left is a format and not handled here.
@@ -193,7 +211,11 @@ fn float_rem(a: f64, b: f64) -> f64 {
     if rest == 0.0 {
         return 0f64.copysign(b);
     }
-    if (rest < 0.0) == (b < 0.0) { rest } else { rest + b }
+    if (rest < 0.0) == (b < 0.0) {
+        rest
+    } else {
+        rest + b
+    }
 }
 
 /// `one ** other`; whole numbers stay whole unless the exponent is negative.

@@ -129,10 +129,13 @@ impl Interp<'_> {
             let given = positional
                 .next()
                 .or_else(|| by_name.map(|at| named.remove(at).1));
-            frame.set(param, given.unwrap_or_else(|| {
-                missing.push((at, param));
-                Value::undefined(&**param)
-            }));
+            frame.set(
+                param,
+                given.unwrap_or_else(|| {
+                    missing.push((at, param));
+                    Value::undefined(&**param)
+                }),
+            );
         }
         for (at, param) in missing {
             let bound = match at.checked_sub(first_default) {
@@ -187,6 +190,13 @@ fn is_object_method(receiver: &Value, name: &str) -> bool {
 
 fn loop_method(state: &LoopValue, name: &str, args: Args) -> Outcome {
     if name == "changed" {
+        let missing = args.positional.iter().find_map(|value| match value {
+            Value::Undefined(missing) if !missing.lenient => Some(missing),
+            _ => None,
+        });
+        if let Some(missing) = missing {
+            return Err(Mistake::undefined(missing).into());
+        }
         return Ok(Value::Bool(state.changed(args.positional)));
     }
     if args.positional.is_empty() {

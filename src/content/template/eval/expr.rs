@@ -405,7 +405,20 @@ fn contains(container: &Value, item: &Value) -> Result<bool, Mistake> {
     {
         return Err(Mistake::undefined(missing));
     }
-    container.contains(item)
+    if container.contains(item)? {
+        return Ok(true);
+    }
+    // Looking for it, one was compared that isn't defined.
+    let items = match container {
+        Value::List(items) => value::read(items).clone(),
+        Value::Tuple(items) => items.to_vec(),
+        _ => Vec::new(),
+    };
+    let missing = items.iter().find_map(|item| match item {
+        Value::Undefined(missing) if !missing.lenient => Some(missing),
+        _ => None,
+    });
+    missing.map_or(Ok(false), |missing| Err(Mistake::undefined(missing)))
 }
 
 /// As Jinja2 names the type of a value in messages.

@@ -139,7 +139,11 @@ impl Reader<'_> {
     fn strings(&mut self) -> Option<Value> {
         let mut text = String::new();
         loop {
-            let prefix = self.rest.chars().next().filter(|c| matches!(c, 'r' | 'R' | 'u' | 'U'));
+            let prefix = self
+                .rest
+                .chars()
+                .next()
+                .filter(|c| matches!(c, 'r' | 'R' | 'u' | 'U'));
             let raw = matches!(prefix, Some('r' | 'R'));
             let quoted = &self.rest[usize::from(prefix.is_some())..];
             let Some(quote) = quoted.chars().next().filter(|c| matches!(c, '\'' | '"')) else {

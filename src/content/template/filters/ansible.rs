@@ -68,8 +68,9 @@ fn type_debug(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     Ok(Value::from(match value {
         Value::Undefined(missing) if missing.lenient => "Undefined",
         Value::Undefined(_) => "AnsibleUndefined",
+        Value::Str(text) if text.stays_text && text.trusted => "NativeJinjaText",
+        Value::Str(text) if text.stays_text => "NativeJinjaUnsafeText",
         Value::Str(text) if !text.trusted => "AnsibleUnsafeText",
-        Value::Str(text) if text.stays_text => "NativeJinjaText",
         other => other.type_name(),
     }))
 }

@@ -110,7 +110,10 @@ fn b64decode(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     let mut digits: String = text.chars().filter(is_digit).collect();
     let padding = text.trim_end_matches(|c: char| c != '=' && !is_digit(&c));
     let padding = padding.len() - padding.trim_end_matches('=').len();
-    digits.extend(std::iter::repeat_n('=', padding.min((4 - digits.len() % 4) % 4)));
+    digits.extend(std::iter::repeat_n(
+        '=',
+        padding.min((4 - digits.len() % 4) % 4),
+    ));
     let bytes = STANDARD
         .decode(&digits)
         .map_err(|error| TemplateError::new(format!("b64decode(): {error}")))?;
@@ -338,9 +341,13 @@ fn urlencode(_: &mut Interp, value: &Value, args: Args) -> Outcome {
             let mut pairs = Vec::new();
             for pair in value.iterate()? {
                 let pair = pair.iterate()?;
-                if let [key, value] = pair.as_slice() {
-                    pairs.push((text_of(key)?, text_of(value)?));
-                }
+                let [key, value] = pair.as_slice() else {
+                    return Err(TemplateError::new(format!(
+                        "urlencode: expected pairs of names and values, not {} items",
+                        pair.len()
+                    )));
+                };
+                pairs.push((text_of(key)?, text_of(value)?));
             }
             pairs
         }

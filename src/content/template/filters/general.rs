@@ -12,38 +12,127 @@ use indexmap::IndexMap;
 use std::cmp::Ordering;
 
 pub(super) const FILTERS: &[Filter] = &[
-    filter("community.general.dict", dict, ("[['a', 1]] | community.general.dict", "{'a': 1}")),
-    filter("dict_kv", dict_kv, ("1 | community.general.dict_kv('a')", "{'a': 1}")),
+    filter(
+        "community.general.dict",
+        dict,
+        ("[['a', 1]] | community.general.dict", "{'a': 1}"),
+    ),
+    filter(
+        "dict_kv",
+        dict_kv,
+        ("1 | community.general.dict_kv('a')", "{'a': 1}"),
+    ),
     filter(
         "version_sort",
         version_sort,
-        ("['2.10', '2.9'] | community.general.version_sort", "['2.9', '2.10']"),
+        (
+            "['2.10', '2.9'] | community.general.version_sort",
+            "['2.9', '2.10']",
+        ),
     ),
-    filter("counter", counter, ("['a', 'b', 'a'] | community.general.counter", "{'a': 2, 'b': 1}")),
-    filter("crc32", crc32, ("'test' | community.general.crc32", "'d87f7e0c'")),
-    filter("accumulate", accumulate, ("[1, 2, 3] | community.general.accumulate | list", "[1, 3, 6]")),
+    filter(
+        "counter",
+        counter,
+        (
+            "['a', 'b', 'a'] | community.general.counter",
+            "{'a': 2, 'b': 1}",
+        ),
+    ),
+    filter(
+        "crc32",
+        crc32,
+        ("'test' | community.general.crc32", "'d87f7e0c'"),
+    ),
+    filter(
+        "accumulate",
+        accumulate,
+        (
+            "[1, 2, 3] | community.general.accumulate | list",
+            "[1, 3, 6]",
+        ),
+    ),
     filter(
         "groupby_as_dict",
         groupby_as_dict,
-        ("[{'n': 'a'}] | community.general.groupby_as_dict('n')", "{'a': {'n': 'a'}}"),
+        (
+            "[{'n': 'a'}] | community.general.groupby_as_dict('n')",
+            "{'a': {'n': 'a'}}",
+        ),
     ),
-    filter("lists_union", lists_union, ("[1, 2] | community.general.lists_union([2, 3])", "[1, 2, 3]")),
-    filter("lists_intersect", lists_intersect, ("[1, 2] | community.general.lists_intersect([2, 3])", "[2]")),
-    filter("lists_difference", lists_difference, ("[1, 2] | community.general.lists_difference([2, 3])", "[1]")),
+    filter(
+        "lists_union",
+        lists_union,
+        (
+            "[1, 2] | community.general.lists_union([2, 3])",
+            "[1, 2, 3]",
+        ),
+    ),
+    filter(
+        "lists_intersect",
+        lists_intersect,
+        ("[1, 2] | community.general.lists_intersect([2, 3])", "[2]"),
+    ),
+    filter(
+        "lists_difference",
+        lists_difference,
+        ("[1, 2] | community.general.lists_difference([2, 3])", "[1]"),
+    ),
     filter(
         "lists_symmetric_difference",
         lists_symmetric_difference,
-        ("[1, 2] | community.general.lists_symmetric_difference([2, 3])", "[1, 3]"),
+        (
+            "[1, 2] | community.general.lists_symmetric_difference([2, 3])",
+            "[1, 3]",
+        ),
     ),
-    filter("to_time_unit", to_time_unit, ("'1h 30m' | community.general.to_time_unit('minutes')", "90.0")),
-    filter("to_milliseconds", |_, value, args| time_in(value, args, "ms"), ("'2s' | community.general.to_milliseconds", "2000.0")),
-    filter("to_seconds", |_, value, args| time_in(value, args, "s"), ("'1m' | community.general.to_seconds", "60.0")),
-    filter("to_minutes", |_, value, args| time_in(value, args, "m"), ("'2h' | community.general.to_minutes", "120.0")),
-    filter("to_hours", |_, value, args| time_in(value, args, "h"), ("'1d' | community.general.to_hours", "24.0")),
-    filter("to_days", |_, value, args| time_in(value, args, "d"), ("'2w' | community.general.to_days", "14.0")),
-    filter("to_weeks", |_, value, args| time_in(value, args, "w"), ("'14d' | community.general.to_weeks", "2.0")),
-    filter("to_months", |_, value, args| time_in(value, args, "mo"), ("'60d' | community.general.to_months", "2.0")),
-    filter("to_years", |_, value, args| time_in(value, args, "y"), ("'730d' | community.general.to_years", "2.0")),
+    filter(
+        "to_time_unit",
+        to_time_unit,
+        (
+            "'1h 30m' | community.general.to_time_unit('minutes')",
+            "90.0",
+        ),
+    ),
+    filter(
+        "to_milliseconds",
+        |_, value, args| time_in(value, args, "ms"),
+        ("'2s' | community.general.to_milliseconds", "2000.0"),
+    ),
+    filter(
+        "to_seconds",
+        |_, value, args| time_in(value, args, "s"),
+        ("'1m' | community.general.to_seconds", "60.0"),
+    ),
+    filter(
+        "to_minutes",
+        |_, value, args| time_in(value, args, "m"),
+        ("'2h' | community.general.to_minutes", "120.0"),
+    ),
+    filter(
+        "to_hours",
+        |_, value, args| time_in(value, args, "h"),
+        ("'1d' | community.general.to_hours", "24.0"),
+    ),
+    filter(
+        "to_days",
+        |_, value, args| time_in(value, args, "d"),
+        ("'2w' | community.general.to_days", "14.0"),
+    ),
+    filter(
+        "to_weeks",
+        |_, value, args| time_in(value, args, "w"),
+        ("'14d' | community.general.to_weeks", "2.0"),
+    ),
+    filter(
+        "to_months",
+        |_, value, args| time_in(value, args, "mo"),
+        ("'60d' | community.general.to_months", "2.0"),
+    ),
+    filter(
+        "to_years",
+        |_, value, args| time_in(value, args, "y"),
+        ("'730d' | community.general.to_years", "2.0"),
+    ),
 ];
 
 fn dict(_: &mut Interp, value: &Value, args: Args) -> Outcome {
@@ -71,10 +160,18 @@ fn version_sort(_: &mut Interp, value: &Value, args: Args) -> Outcome {
             Ordering::Equal
         })
     };
-    items.sort_by(|one, other| if reverse { order(&other.0, &one.0) } else { order(&one.0, &other.0) });
+    items.sort_by(|one, other| {
+        if reverse {
+            order(&other.0, &one.0)
+        } else {
+            order(&one.0, &other.0)
+        }
+    });
     match mistake {
         Some(mistake) => Err(mistake),
-        None => Ok(Value::list(items.into_iter().map(|(_, item)| item).collect())),
+        None => Ok(Value::list(
+            items.into_iter().map(|(_, item)| item).collect(),
+        )),
     }
 }
 
@@ -84,7 +181,9 @@ fn counter(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     for item in value.iterate()? {
         *counts.entry(Key::of(&item)?).or_default() += 1;
     }
-    let counts = counts.into_iter().map(|(key, count)| (key, Value::Int(count)));
+    let counts = counts
+        .into_iter()
+        .map(|(key, count)| (key, Value::Int(count)));
     Ok(Value::dict(counts.collect()))
 }
 
@@ -92,7 +191,10 @@ fn counter(_: &mut Interp, value: &Value, args: Args) -> Outcome {
 fn crc32(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     args.none("crc32")?;
     let Some(text) = value.as_str() else {
-        return Err(TemplateError::new(format!("Invalid value type ({}) for crc32", value.type_name())));
+        return Err(TemplateError::new(format!(
+            "Invalid value type ({}) for crc32",
+            value.type_name()
+        )));
     };
     let mut crc = u32::MAX;
     for byte in text.bytes() {
@@ -123,13 +225,20 @@ fn groupby_as_dict(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     let mut found = IndexMap::new();
     for (at, item) in value.iterate()?.into_iter().enumerate() {
         if !item.is_mapping() {
-            return Err(TemplateError::new(format!("Sequence element #{at} is not a mapping")));
+            return Err(TemplateError::new(format!(
+                "Sequence element #{at} is not a mapping"
+            )));
         }
         let Some(key) = item.get_item(&attribute) else {
-            return Err(TemplateError::new(format!("Attribute not contained in element #{at} of sequence")));
+            return Err(TemplateError::new(format!(
+                "Attribute not contained in element #{at} of sequence"
+            )));
         };
         if found.insert(Key::of(&key)?, item).is_some() {
-            return Err(TemplateError::new(format!("Multiple sequence entries have attribute value {}", key.repr())));
+            return Err(TemplateError::new(format!(
+                "Multiple sequence entries have attribute value {}",
+                key.repr()
+            )));
         }
     }
     Ok(Value::dict(found))
@@ -144,7 +253,10 @@ fn several(what: &str, value: &Value, mut args: Args) -> Outcome<Vec<Vec<Value>>
     for list in std::iter::once(value).chain(&args.positional) {
         if !is_list(list) {
             let kind = list.type_name();
-            return Err(TemplateError::new(format!("All arguments must be lists. {} is {kind}", list.repr())));
+            return Err(TemplateError::new(format!(
+                "All arguments must be lists. {} is {kind}",
+                list.repr()
+            )));
         }
         let items = list.iterate()?;
         if flatten && items.iter().all(is_list) {
@@ -159,9 +271,16 @@ fn several(what: &str, value: &Value, mut args: Args) -> Outcome<Vec<Vec<Value>>
 }
 
 /// Combines the first two, then what came of them with the next.
-fn fold(what: &str, value: &Value, args: Args, both: fn(Vec<Value>, &[Value]) -> Vec<Value>) -> Outcome {
+fn fold(
+    what: &str,
+    value: &Value,
+    args: Args,
+    both: fn(Vec<Value>, &[Value]) -> Vec<Value>,
+) -> Outcome {
     let mut lists = several(what, value, args)?.into_iter();
-    let Some(mut found) = lists.next() else { return Ok(Value::list(Vec::new())) };
+    let Some(mut found) = lists.next() else {
+        return Ok(Value::list(Vec::new()));
+    };
     let mut alone = true;
     for list in lists {
         found = both(found, &list);
@@ -179,13 +298,17 @@ fn lists_union(_: &mut Interp, value: &Value, args: Args) -> Outcome {
 
 fn lists_intersect(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     fold("lists_intersect", value, args, |one, other| {
-        one.into_iter().filter(|item| other.contains(item)).collect()
+        one.into_iter()
+            .filter(|item| other.contains(item))
+            .collect()
     })
 }
 
 fn lists_difference(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     fold("lists_difference", value, args, |one, other| {
-        one.into_iter().filter(|item| !other.contains(item)).collect()
+        one.into_iter()
+            .filter(|item| !other.contains(item))
+            .collect()
     })
 }
 
@@ -214,8 +337,16 @@ const UNITS: [(&str, &str, f64); 9] = [
 fn unit(name: &str, year: Option<f64>, month: Option<f64>) -> Option<f64> {
     const DAY: f64 = 86_400_000.0;
     let long = name.trim_end_matches('s');
-    let short = if name == "msec" || long == "msec" { "ms" } else if long == "sec" { "s" } else { name };
-    let (_, short, size) = UNITS.iter().find(|(full, known, _)| *full == long || *known == short)?;
+    let short = if name == "msec" || long == "msec" {
+        "ms"
+    } else if long == "sec" {
+        "s"
+    } else {
+        name
+    };
+    let (_, short, size) = UNITS
+        .iter()
+        .find(|(full, known, _)| *full == long || *known == short)?;
     Some(match *short {
         "y" => year.map_or(*size, |days| days * DAY),
         "mo" => month.map_or(*size, |days| days * DAY),
@@ -244,16 +375,22 @@ fn time_in(value: &Value, mut args: Args, wanted: &str) -> Outcome {
         return Ok(Value::Int(0));
     }
     let Some(size) = unit(wanted, year, month) else {
-        return Err(TemplateError::new(format!("to_time_unit() can not convert to the following unit: {wanted}")));
+        return Err(TemplateError::new(format!(
+            "to_time_unit() can not convert to the following unit: {wanted}"
+        )));
     };
     let mut total = 0.0;
     for word in text.split_whitespace() {
-        let digits = word.find(|c: char| !c.is_ascii_digit() && c != '-').unwrap_or(word.len());
+        let digits = word
+            .find(|c: char| !c.is_ascii_digit() && c != '-')
+            .unwrap_or(word.len());
         let count = word[..digits].parse::<f64>().ok();
         let found = count.zip(unit(&word[digits..], year, month));
         let Some((count, milliseconds)) = found else {
-            return Err(TemplateError::new(format!("to_time_unit() can not interpret following string: {text}"))
-                .hint("Write numbers with units, as `1h 30m 20s`."));
+            return Err(TemplateError::new(format!(
+                "to_time_unit() can not interpret following string: {text}"
+            ))
+            .hint("Write numbers with units, as `1h 30m 20s`."));
         };
         total += count * milliseconds;
     }

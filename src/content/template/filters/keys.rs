@@ -4,8 +4,8 @@
 use super::regex::{Flags, Pattern};
 use super::{Filter, filter};
 use crate::content::template::TemplateError;
-use crate::content::template::eval::args::{Args, required, text_of};
 use crate::content::template::eval::Outcome;
+use crate::content::template::eval::args::{Args, required, text_of};
 use crate::content::value::{Key, Value};
 use indexmap::IndexMap;
 
@@ -13,12 +13,18 @@ pub(super) const FILTERS: &[Filter] = &[
     filter(
         "keep_keys",
         |_, value, args| Keys::of("keep_keys", args)?.deep("keep_keys", value, Keys::keep),
-        ("{'a': 1, 'b': {'a': 2, 'c': 3}} | ansible.utils.keep_keys(target=['c'])", "{'b': {'c': 3}}"),
+        (
+            "{'a': 1, 'b': {'a': 2, 'c': 3}} | ansible.utils.keep_keys(target=['c'])",
+            "{'b': {'c': 3}}",
+        ),
     ),
     filter(
         "remove_keys",
         |_, value, args| Keys::of("remove_keys", args)?.deep("remove_keys", value, Keys::remove),
-        ("{'a': 1, 'b': {'a': 2}} | ansible.utils.remove_keys(target=['a'])", "{'b': {}}"),
+        (
+            "{'a': 1, 'b': {'a': 2}} | ansible.utils.remove_keys(target=['a'])",
+            "{'b': {}}",
+        ),
     ),
     filter(
         "replace_keys",
@@ -30,20 +36,38 @@ pub(super) const FILTERS: &[Filter] = &[
     ),
     filter(
         "community.general.keep_keys",
-        |_, value, args| Keys::of("keep_keys", args)?.flat(value, |keys, name| keys.matches(name).then(|| name.to_owned())),
-        ("[{'a': 1, 'b': 2}] | community.general.keep_keys(target=['a'])", "[{'a': 1}]"),
+        |_, value, args| {
+            Keys::of("keep_keys", args)?.flat(value, |keys, name| {
+                keys.matches(name).then(|| name.to_owned())
+            })
+        },
+        (
+            "[{'a': 1, 'b': 2}] | community.general.keep_keys(target=['a'])",
+            "[{'a': 1}]",
+        ),
     ),
     filter(
         "community.general.remove_keys",
-        |_, value, args| Keys::of("remove_keys", args)?.flat(value, |keys, name| (!keys.matches(name)).then(|| name.to_owned())),
-        ("[{'a': 1, 'b': 2}] | community.general.remove_keys(target=['a'])", "[{'b': 2}]"),
+        |_, value, args| {
+            Keys::of("remove_keys", args)?.flat(value, |keys, name| {
+                (!keys.matches(name)).then(|| name.to_owned())
+            })
+        },
+        (
+            "[{'a': 1, 'b': 2}] | community.general.remove_keys(target=['a'])",
+            "[{'b': 2}]",
+        ),
     ),
     filter(
         "community.general.replace_keys",
         |_, value, args| {
             Keys::of("replace_keys", args)?.flat(value, |keys, name| {
                 let found = keys.targets.iter().find(|target| target.is(name));
-                Some(found.and_then(|target| target.after.clone()).unwrap_or_else(|| name.to_owned()))
+                Some(
+                    found
+                        .and_then(|target| target.after.clone())
+                        .unwrap_or_else(|| name.to_owned()),
+                )
             })
         },
         (
@@ -94,9 +118,13 @@ impl Keys {
         let mut targets = Vec::new();
         for item in given {
             let (text, after) = match (item.get("before"), item.get("after")) {
-                (Some(before), Some(after)) if item.is_mapping() => (text_of(&before)?, Some(text_of(&after)?)),
+                (Some(before), Some(after)) if item.is_mapping() => {
+                    (text_of(&before)?, Some(text_of(&after)?))
+                }
                 _ if what == "replace_keys" => {
-                    return Err(TemplateError::new(format!("{what}: each target has `before` and `after`")));
+                    return Err(TemplateError::new(format!(
+                        "{what}: each target has `before` and `after`"
+                    )));
                 }
                 _ => (text_of(&item)?, None),
             };
@@ -106,8 +134,10 @@ impl Keys {
                 "ends_with" => How::EndsWith,
                 "regex" => How::Regex(Pattern::new(&text, Flags::default())?),
                 other => {
-                    return Err(TemplateError::new(format!("{what}: matching_parameter can't be '{other}'"))
-                        .hint("Known: equality, starts_with, ends_with, regex."));
+                    return Err(TemplateError::new(format!(
+                        "{what}: matching_parameter can't be '{other}'"
+                    ))
+                    .hint("Known: equality, starts_with, ends_with, regex."));
                 }
             };
             targets.push(Target { text, how, after });
@@ -125,7 +155,9 @@ impl Keys {
         for item in value.iterate()? {
             let Some(entries) = item.entries().filter(|_| item.is_mapping()) else {
                 let shown = item.repr();
-                return Err(TemplateError::new(format!("The data items must be dictionaries, not {shown}")));
+                return Err(TemplateError::new(format!(
+                    "The data items must be dictionaries, not {shown}"
+                )));
             };
             let mut kept = IndexMap::new();
             for (key, value) in entries {
@@ -142,12 +174,19 @@ impl Keys {
         if matches!(value, Value::List(_)) || value.is_mapping() {
             return run(self, value);
         }
-        Err(TemplateError::new(format!("{what} takes a list or a dictionary, not {}", value.type_name())))
+        Err(TemplateError::new(format!(
+            "{what} takes a list or a dictionary, not {}",
+            value.type_name()
+        )))
     }
 
     fn keep(&self, value: &Value) -> Outcome {
         if let Value::List(_) = value {
-            let items: Result<_, _> = value.iterate()?.iter().map(|item| self.keep(item)).collect();
+            let items: Result<_, _> = value
+                .iterate()?
+                .iter()
+                .map(|item| self.keep(item))
+                .collect();
             return Ok(Value::list(items?));
         }
         let Some(entries) = value.entries().filter(|_| value.is_mapping()) else {
@@ -204,7 +243,11 @@ impl Keys {
     /// Renamed keys move to the end.
     fn replace(&self, value: &Value) -> Outcome {
         if let Value::List(_) = value {
-            let items: Result<_, _> = value.iterate()?.iter().map(|item| self.replace(item)).collect();
+            let items: Result<_, _> = value
+                .iterate()?
+                .iter()
+                .map(|item| self.replace(item))
+                .collect();
             return Ok(Value::list(items?));
         }
         let Some(mut entries) = value.entries().filter(|_| value.is_mapping()) else {

@@ -88,38 +88,107 @@ const ALIASES: [(&str, &str); 4] = [
 /// Filters of Ansible and of its collections that this program doesn't have, and what to do instead. The table in
 /// docs/language.md is made from this one.
 pub const REFUSED: &[(&str, &str)] = &[
-    ("vault", "Make encrypted values with `kopsrun vault encrypt-string`."),
+    (
+        "vault",
+        "Make encrypted values with `kopsrun vault encrypt-string`.",
+    ),
     ("urlize", "It makes HTML, which no configuration needs."),
     ("xmlattr", "It makes HTML, which no configuration needs."),
-    ("hashids_decode", "It needs a Python library; keep the number beside its name."),
-    ("hashids_encode", "It needs a Python library; keep the number beside its name."),
-    ("jc", "It needs a Python library; ask the command for JSON and use `from_json`."),
-    ("json_diff", "It needs a Python library; compare the two values with `==`."),
-    ("json_patch", "It needs a Python library; change the value with `combine`."),
-    ("json_patch_recipe", "It needs a Python library; change the value with `combine`."),
-    ("reveal_ansible_type", "The classes of Python don't exist here; use `type_debug`."),
-    ("unicode_normalize", "Write the text in the form that is needed."),
-    ("to_prettytable", "It makes text for people; use `to_nice_yaml`."),
-    ("from_xml", "Ask for JSON, or read the file with the module `community.general.xml`."),
+    (
+        "hashids_decode",
+        "It needs a Python library; keep the number beside its name.",
+    ),
+    (
+        "hashids_encode",
+        "It needs a Python library; keep the number beside its name.",
+    ),
+    (
+        "jc",
+        "It needs a Python library; ask the command for JSON and use `from_json`.",
+    ),
+    (
+        "json_diff",
+        "It needs a Python library; compare the two values with `==`.",
+    ),
+    (
+        "json_patch",
+        "It needs a Python library; change the value with `combine`.",
+    ),
+    (
+        "json_patch_recipe",
+        "It needs a Python library; change the value with `combine`.",
+    ),
+    (
+        "reveal_ansible_type",
+        "The classes of Python don't exist here; use `type_debug`.",
+    ),
+    (
+        "unicode_normalize",
+        "Write the text in the form that is needed.",
+    ),
+    (
+        "to_prettytable",
+        "It makes text for people; use `to_nice_yaml`.",
+    ),
+    (
+        "from_xml",
+        "Ask for JSON, or read the file with the module `community.general.xml`.",
+    ),
     ("to_xml", "Write XML with the module `template`."),
     ("consolidate", "Use `combine` and `dict2items`."),
-    ("fact_diff", "Compare the two values with `==`, or let the module `template` show the difference."),
+    (
+        "fact_diff",
+        "Compare the two values with `==`, or let the module `template` show the difference.",
+    ),
     ("validate", "Use `validate_argument_spec` and `assert`."),
     ("gpg_fingerprint", "Use `gpg --show-keys` in a task."),
     ("openssl_csr_info", "Use `openssl req` in a task."),
     ("openssl_privatekey_info", "Use `openssl pkey` in a task."),
-    ("openssl_publickey_info", "Use `openssl pkey -pubin` in a task."),
+    (
+        "openssl_publickey_info",
+        "Use `openssl pkey -pubin` in a task.",
+    ),
     ("x509_crl_info", "Use `openssl crl` in a task."),
-    ("parse_cli", "It reads the output of network devices, which aren't hosts here."),
-    ("parse_cli_textfsm", "It reads the output of network devices, which aren't hosts here."),
-    ("parse_xml", "It reads the output of network devices, which aren't hosts here."),
-    ("comp_type5", "It is for network devices, which aren't hosts here."),
-    ("hash_salt", "It is for network devices, which aren't hosts here."),
-    ("pop_ace", "It is for network devices, which aren't hosts here."),
-    ("type5_pw", "It is for network devices, which aren't hosts here."),
-    ("vlan_expander", "It is for network devices, which aren't hosts here."),
-    ("vlan_parser", "It is for network devices, which aren't hosts here."),
-    ("k8s_config_resource_name", "Name the resource, with a hash of its data by `hash('sha256')`."),
+    (
+        "parse_cli",
+        "It reads the output of network devices, which aren't hosts here.",
+    ),
+    (
+        "parse_cli_textfsm",
+        "It reads the output of network devices, which aren't hosts here.",
+    ),
+    (
+        "parse_xml",
+        "It reads the output of network devices, which aren't hosts here.",
+    ),
+    (
+        "comp_type5",
+        "It is for network devices, which aren't hosts here.",
+    ),
+    (
+        "hash_salt",
+        "It is for network devices, which aren't hosts here.",
+    ),
+    (
+        "pop_ace",
+        "It is for network devices, which aren't hosts here.",
+    ),
+    (
+        "type5_pw",
+        "It is for network devices, which aren't hosts here.",
+    ),
+    (
+        "vlan_expander",
+        "It is for network devices, which aren't hosts here.",
+    ),
+    (
+        "vlan_parser",
+        "It is for network devices, which aren't hosts here.",
+    ),
+    (
+        "k8s_config_resource_name",
+        "Name the resource, with a hash of its data by `hash('sha256')`.",
+    ),
 ];
 
 /// Collections whose names may stand before a filter's or test's own.

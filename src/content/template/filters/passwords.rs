@@ -14,7 +14,10 @@ use sha2::{Digest, Sha256, Sha512};
 pub(super) const FILTERS: &[Filter] = &[filter(
     "password_hash",
     password_hash,
-    ("'secret' | password_hash('md5', 'saltsalt')", "'$1$saltsalt$9xy1btjgzLYfb7hivXtC//'"),
+    (
+        "'secret' | password_hash('md5', 'saltsalt')",
+        "'$1$saltsalt$9xy1btjgzLYfb7hivXtC//'",
+    ),
 )];
 
 const DIGITS: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -29,8 +32,11 @@ fn password_hash(interp: &mut Interp, value: &Value, args: Args) -> Outcome {
         "sha256" => (16, 535_000),
         "md5" => (8, 0),
         other => {
-            return Err(TemplateError::new(format!("password_hash() has no hash '{other}' here"))
-                .hint("Known: sha512, sha256, md5. For bcrypt, give the hash itself in a variable."));
+            return Err(
+                TemplateError::new(format!("password_hash() has no hash '{other}' here")).hint(
+                    "Known: sha512, sha256, md5. For bcrypt, give the hash itself in a variable.",
+                ),
+            );
         }
     };
     let salt = match salt {
@@ -52,8 +58,13 @@ fn password_hash(interp: &mut Interp, value: &Value, args: Args) -> Outcome {
     if kind.starts_with("md5") {
         return Ok(like(value, md5_crypt(secret, salt)));
     }
-    let Some(rounds) = u32::try_from(rounds).ok().filter(|rounds| (1000..=999_999_999).contains(rounds)) else {
-        return Err(TemplateError::new(format!("{kind} takes 1000 to 999999999 rounds, not {rounds}")));
+    let Some(rounds) = u32::try_from(rounds)
+        .ok()
+        .filter(|rounds| (1000..=999_999_999).contains(rounds))
+    else {
+        return Err(TemplateError::new(format!(
+            "{kind} takes 1000 to 999999999 rounds, not {rounds}"
+        )));
     };
     Ok(like(
         value,
@@ -66,14 +77,18 @@ fn password_hash(interp: &mut Interp, value: &Value, args: Args) -> Outcome {
 
 fn random_salt(size: usize) -> String {
     let mut random = rand::rng();
-    (0..size).map(|_| char::from(DIGITS[random.random_range(0..DIGITS.len())])).collect()
+    (0..size)
+        .map(|_| char::from(DIGITS[random.random_range(0..DIGITS.len())]))
+        .collect()
 }
 
 /// Three bytes (the first the highest) as some digits, the lowest first.
 fn digits(out: &mut String, bytes: [u8; 3], count: usize) {
     let mut word = u32::from(bytes[0]) << 16 | u32::from(bytes[1]) << 8 | u32::from(bytes[2]);
     for _ in 0..count {
-        out.push(char::from(DIGITS[usize::try_from(word & 0x3f).unwrap_or(0)]));
+        out.push(char::from(
+            DIGITS[usize::try_from(word & 0x3f).unwrap_or(0)],
+        ));
         word >>= 6;
     }
 }
@@ -88,8 +103,13 @@ const ORDER_256: Order = ([0, 10, 20], [2, 0, 1], 30, 3);
 /// SHA-crypt over either digest.
 fn sha_crypt<D: Digest>(id: &str, secret: &[u8], salt: &str, rounds: u32, order: &Order) -> String {
     let salt = salt.as_bytes();
-    let repeated = |bytes: &[u8], len: usize| -> Vec<u8> { bytes.iter().copied().cycle().take(len).collect() };
-    let other = D::new().chain_update(secret).chain_update(salt).chain_update(secret).finalize();
+    let repeated =
+        |bytes: &[u8], len: usize| -> Vec<u8> { bytes.iter().copied().cycle().take(len).collect() };
+    let other = D::new()
+        .chain_update(secret)
+        .chain_update(salt)
+        .chain_update(secret)
+        .finalize();
     let mut first = D::new().chain_update(secret).chain_update(salt);
     first.update(repeated(&other, secret.len()));
     let mut bits = secret.len();
@@ -132,16 +152,34 @@ fn sha_crypt<D: Digest>(id: &str, secret: &[u8], salt: &str, rounds: u32, order:
         digits(&mut out, triple.map(|at| digest[at]), 4);
         triple = turn.map(|from| triple[from] + 1);
     }
-    let last = if digest.len() > 32 { [0, 0, digest[63]] } else { [0, digest[31], digest[30]] };
+    let last = if digest.len() > 32 {
+        [0, 0, digest[63]]
+    } else {
+        [0, digest[31], digest[30]]
+    };
     digits(&mut out, last, rest);
     out
 }
 
 fn md5_crypt(secret: &[u8], salt: &str) -> String {
     let salt = salt.as_bytes();
-    let other = Md5::new().chain_update(secret).chain_update(salt).chain_update(secret).finalize();
-    let mut first = Md5::new().chain_update(secret).chain_update(b"$1$").chain_update(salt);
-    first.update(other.iter().copied().cycle().take(secret.len()).collect::<Vec<u8>>());
+    let other = Md5::new()
+        .chain_update(secret)
+        .chain_update(salt)
+        .chain_update(secret)
+        .finalize();
+    let mut first = Md5::new()
+        .chain_update(secret)
+        .chain_update(b"$1$")
+        .chain_update(salt);
+    first.update(
+        other
+            .iter()
+            .copied()
+            .cycle()
+            .take(secret.len())
+            .collect::<Vec<u8>>(),
+    );
     let mut bits = secret.len();
     while bits > 0 {
         first.update(if bits & 1 == 1 { &[0] } else { &secret[..1] });
@@ -182,8 +220,11 @@ mod tests {
         );
         assert_eq!(
             sha_crypt::<Sha256>("5", b"Hello world!", "saltstring", 5000, &ORDER_256),
-            "$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc8"
+            "$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5"
         );
-        assert_eq!(md5_crypt(b"secret", "saltsalt"), "$1$saltsalt$9xy1btjgzLYfb7hivXtC//");
+        assert_eq!(
+            md5_crypt(b"secret", "saltsalt"),
+            "$1$saltsalt$9xy1btjgzLYfb7hivXtC//"
+        );
     }
 }

@@ -6,8 +6,11 @@ use crate::content::template::eval::args::Args;
 use crate::content::template::eval::{Interp, Outcome};
 use crate::content::value::{Mistake, Value, read};
 
-pub(super) const FILTERS: &[Filter] =
-    &[filter("pprint", pprint, ("{'b': 1, 'a': [1]} | pprint", "\"{'a': [1], 'b': 1}\""))];
+pub(super) const FILTERS: &[Filter] = &[filter(
+    "pprint",
+    pprint,
+    ("{'b': 1, 'a': [1]} | pprint", "\"{'a': [1], 'b': 1}\""),
+)];
 
 const WIDTH: usize = 80;
 
@@ -24,9 +27,13 @@ fn pprint(_: &mut Interp, value: &Value, args: Args) -> Outcome {
 /// The entries of a dictionary by their keys; keys of different types by the names of these.
 fn in_order(value: &Value) -> Vec<(Value, Value)> {
     let entries = value.entries().unwrap_or_default();
-    let mut entries: Vec<_> = entries.into_iter().map(|(key, value)| (key.0, value)).collect();
+    let mut entries: Vec<_> = entries
+        .into_iter()
+        .map(|(key, value)| (key.0, value))
+        .collect();
     entries.sort_by(|(one, _), (other, _)| {
-        one.order(other).unwrap_or_else(|_| one.type_name().cmp(other.type_name()))
+        one.order(other)
+            .unwrap_or_else(|_| one.type_name().cmp(other.type_name()))
     });
     entries
 }
@@ -40,7 +47,9 @@ fn flat(value: &Value) -> String {
         Value::Tuple(items) => format!("({})", all(items)),
         Value::Dict(_) => {
             let entries = in_order(value);
-            let entries = entries.iter().map(|(key, value)| format!("{}: {}", flat(key), flat(value)));
+            let entries = entries
+                .iter()
+                .map(|(key, value)| format!("{}: {}", flat(key), flat(value)));
             format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
         }
         other => other.repr(),
@@ -91,11 +100,24 @@ fn write(out: &mut String, value: &Value, indent: usize, after: usize, level: u3
     }
 }
 
-fn items(out: &mut String, items: &[Value], (open, close): (&str, &str), indent: usize, after: usize, level: u32) {
+fn items(
+    out: &mut String,
+    items: &[Value],
+    (open, close): (&str, &str),
+    indent: usize,
+    after: usize,
+    level: u32,
+) {
     out.push_str(open);
     for (at, item) in items.iter().enumerate() {
         let last = at + 1 == items.len();
-        write(out, item, indent + 1, if last { after + close.len() } else { 1 }, level + 1);
+        write(
+            out,
+            item,
+            indent + 1,
+            if last { after + close.len() } else { 1 },
+            level + 1,
+        );
         if !last {
             out.push_str(",\n");
             out.push_str(&" ".repeat(indent + 1));
@@ -116,7 +138,13 @@ fn string(out: &mut String, text: &str, mut indent: usize, mut after: usize, lev
     for (at, line) in lines.iter().enumerate() {
         let last_line = at + 1 == lines.len();
         let own = text_repr(line);
-        if width(&own) <= if last_line { room.saturating_sub(after) } else { room } {
+        if width(&own)
+            <= if last_line {
+                room.saturating_sub(after)
+            } else {
+                room
+            }
+        {
             chunks.push(own);
             continue;
         }
@@ -125,7 +153,13 @@ fn string(out: &mut String, text: &str, mut indent: usize, mut after: usize, lev
         for (at, word) in words.iter().enumerate() {
             let last = last_line && at + 1 == words.len();
             let longer = format!("{current}{word}");
-            if width(&text_repr(&longer)) > if last { room.saturating_sub(after) } else { room } {
+            if width(&text_repr(&longer))
+                > if last {
+                    room.saturating_sub(after)
+                } else {
+                    room
+                }
+            {
                 if !current.is_empty() {
                     chunks.push(text_repr(&current));
                 }

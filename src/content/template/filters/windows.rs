@@ -7,9 +7,21 @@ use crate::content::template::eval::{Interp, Outcome};
 use crate::content::value::Value;
 
 pub(super) const FILTERS: &[Filter] = &[
-    filter("win_basename", win_basename, (r"'C:\\a\\b.txt' | win_basename", "'b.txt'")),
-    filter("win_dirname", win_dirname, (r"'C:\\a\\b.txt' | win_dirname", r"'C:\\a'")),
-    filter("win_splitdrive", win_splitdrive, (r"'C:\\a' | win_splitdrive", r"('C:', '\\a')")),
+    filter(
+        "win_basename",
+        win_basename,
+        (r"'C:\\a\\b.txt' | win_basename", "'b.txt'"),
+    ),
+    filter(
+        "win_dirname",
+        win_dirname,
+        (r"'C:\\a\\b.txt' | win_dirname", r"'C:\\a'"),
+    ),
+    filter(
+        "win_splitdrive",
+        win_splitdrive,
+        (r"'C:\\a' | win_splitdrive", r"('C:', '\\a')"),
+    ),
 ];
 
 const SEPARATORS: [char; 2] = ['\\', '/'];
@@ -18,8 +30,12 @@ const SEPARATORS: [char; 2] = ['\\', '/'];
 fn split_drive(path: &str) -> (&str, &str) {
     let separated = |text: &str| text.starts_with(SEPARATORS);
     if separated(path) && path.len() > 1 && separated(&path[1..]) && !separated(&path[2..]) {
-        let Some(server) = path[2..].find(SEPARATORS).map(|at| at + 2) else { return (path, "") };
-        let share = path[server + 1..].find(SEPARATORS).map_or(path.len(), |at| at + server + 1);
+        let Some(server) = path[2..].find(SEPARATORS).map(|at| at + 2) else {
+            return (path, "");
+        };
+        let share = path[server + 1..]
+            .find(SEPARATORS)
+            .map_or(path.len(), |at| at + server + 1);
         return path.split_at(share);
     }
     match path.char_indices().nth(1) {

@@ -8,14 +8,18 @@ use crate::content::value::Value;
 use fancy_regex::Regex;
 use std::sync::LazyLock;
 
-pub(super) const FILTERS: &[Filter] =
-    &[filter("wordwrap", wordwrap, ("'one two three' | wordwrap(7)", "'one two\\nthree'"))];
+pub(super) const FILTERS: &[Filter] = &[filter(
+    "wordwrap",
+    wordwrap,
+    ("'one two three' | wordwrap(7)", "'one two\\nthree'"),
+)];
 
 /// Blanks, dashes between words, and words up to a hyphen between letters.
 static CHUNKS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let word = r#"[\w!"'&.,?]"#;
     let letter = r"[^\d\W]";
-    let hyphen = format!(r"-(?:(?<={letter}{letter}-)|(?<={letter}-{word}-))(?={letter}-?{letter})");
+    let hyphen =
+        format!(r"-(?:(?<={letter}{letter}-)|(?<={letter}-{word}-))(?={letter}-?{letter})");
     Regex::new(&format!(
         r"[\t\n\x0b\x0c\r ]+|(?<={word})-{{2,}}(?=\w)|[^\t\n\x0b\x0c\r ]+?(?:{hyphen}|(?=[\t\n\x0b\x0c\r ]|\z)|(?<={word})(?=-{{2,}}\w))"
     ))
@@ -65,7 +69,11 @@ fn wrap(line: &str, width: usize, cut: bool, hyphens: bool) -> Vec<String> {
                 break;
             }
             if !cut {
-                if current.is_empty() { current.push(chunk) } else { rest.push_front(chunk) }
+                if current.is_empty() {
+                    current.push(chunk);
+                } else {
+                    rest.push_front(chunk);
+                }
                 break;
             }
             let room = width.saturating_sub(used).max(1);
@@ -87,14 +95,24 @@ fn wrap(line: &str, width: usize, cut: bool, hyphens: bool) -> Vec<String> {
 /// A word that is too long for any line, cut behind a hyphen when it has one in time.
 fn split_long(chunk: &str, room: usize, hyphens: bool) -> (String, String) {
     let letters: Vec<char> = chunk.chars().collect();
-    let hyphen = letters[..room.min(letters.len())].iter().rposition(|c| *c == '-');
+    let hyphen = letters[..room.min(letters.len())]
+        .iter()
+        .rposition(|c| *c == '-');
     let hyphen = hyphen.filter(|at| hyphens && *at > 0 && letters[..*at].iter().any(|c| *c != '-'));
     let end = hyphen.map_or(room, |at| at + 1);
-    (letters[..end].iter().collect(), letters[end..].iter().collect())
+    (
+        letters[..end].iter().collect(),
+        letters[end..].iter().collect(),
+    )
 }
 
 fn wordwrap(_: &mut Interp, value: &Value, args: Args) -> Outcome {
-    let names = ["width", "break_long_words", "wrapstring", "break_on_hyphens"];
+    let names = [
+        "width",
+        "break_long_words",
+        "wrapstring",
+        "break_on_hyphens",
+    ];
     let [width, cut, string, hyphens] = args.bind("wordwrap", names)?;
     let width = optional_int("width", width)?.unwrap_or(79);
     let width = usize::try_from(width).unwrap_or(0).max(1);
@@ -106,6 +124,8 @@ fn wordwrap(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     };
     let text = only_text("wordwrap", value)?;
     let wrapped = lines(text, false);
-    let wrapped = wrapped.iter().map(|line| wrap(line, width, cut, hyphens).join(&separator));
+    let wrapped = wrapped
+        .iter()
+        .map(|line| wrap(line, width, cut, hyphens).join(&separator));
     Ok(like(value, wrapped.collect::<Vec<_>>().join(&separator)))
 }

@@ -113,7 +113,10 @@ pub(super) fn together(_: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
     args.no_more_names("together", &[])?;
     let mut lists = Vec::new();
     for term in &args.positional {
-        lists.push(term.iterate()?);
+        lists.push(match term {
+            Value::List(_) | Value::Tuple(_) | Value::Dict(_) => term.iterate()?,
+            single => vec![single.clone()],
+        });
     }
     if lists.is_empty() {
         return Err(TemplateError::new(

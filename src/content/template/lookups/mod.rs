@@ -6,10 +6,10 @@ mod password;
 mod sequence;
 mod variables;
 
-use super::TemplateError;
 use super::eval::args::{Args, text_of};
 use super::eval::{Interp, Outcome};
 use super::filters::short;
+use super::{TemplateError, eval};
 use crate::content::nearest::nearest;
 use crate::content::value::{Mistake, Value};
 
@@ -100,6 +100,9 @@ pub fn call(interp: &mut Interp, mut args: Args, mut want_list: bool) -> Outcome
     }
     // As Ansible does: templates in the terms are rendered, tuples become lists.
     args.positional = interp.rendered(args.positional)?;
+    for term in &args.positional {
+        eval::output::Survey::of(term)?;
+    }
     let found = match run(interp, &name, &mut args) {
         Ok(found) => found,
         Err(error) if error.is_undefined() || problem(&name).is_some() => return Err(error),

@@ -1,6 +1,6 @@
 //! Tests of Ansible: results of tasks, versions, patterns, sets, files of the controller.
 
-use super::{Test, both, in_list, one, truths, version};
+use super::{Comparison, Test, both, holds, in_list, one, truths, version};
 use crate::content::template::TemplateError;
 use crate::content::template::eval::Outcome;
 use crate::content::template::eval::args::{Args, flag, required, text_of, truth};
@@ -57,10 +57,7 @@ pub(super) const TESTS: &[Test] = &[
     }),
     ("contains", |_, value, args| {
         let item = one("contains", args)?;
-        if let Value::Undefined(missing) = &item {
-            return Err(Mistake::undefined(missing).into());
-        }
-        Ok(value.contains(&item)?)
+        Ok(holds(Comparison::In, &item, value)?)
     }),
     ("any", |_, value, args| {
         args.none("any")
@@ -79,8 +76,9 @@ pub(super) const TESTS: &[Test] = &[
         convertible("falsy", value, args, false)
     }),
     ("nan", |_, value, args| {
-        args.none("nan")
-            .map(|()| matches!(value, Value::Float(float) if float.is_nan()))
+        args.none("nan")?;
+        text_of(value)?;
+        Ok(matches!(value, Value::Float(float) if float.is_nan()))
     }),
     // Values in vaults aren't read yet, so none is.
     ("vault_encrypted", |_, _, args| {
@@ -264,10 +262,12 @@ fn scheme(name: &str, value: &Value, args: Args, with_host: bool) -> Outcome<boo
         Some(schemes) => schemes.iterate()?.iter().map(Value::to_text).collect(),
         None => Vec::new(),
     };
-    let Value::Str(text) = value else {
-        return Ok(false);
+    let text = match value {
+        Value::Str(text) => &*text.text,
+        other if !other.is_undefined() && !other.truthy() => "",
+        _ => return Ok(false),
     };
-    let (scheme, host) = url_parts(&text.text);
+    let (scheme, host) = url_parts(text);
     let known = schemes.is_empty() || schemes.contains(&scheme);
     Ok(known && (!with_host || !host.is_empty() || scheme == "file"))
 }

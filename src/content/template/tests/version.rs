@@ -45,6 +45,9 @@ fn loose(text: &str) -> Vec<Part> {
 /// # Errors
 /// When one has a number where the other has a word.
 pub fn order(one: &str, other: &str) -> Outcome<Ordering> {
+    if one.is_empty() || other.is_empty() {
+        return Err(TemplateError::new("an empty text is no version"));
+    }
     let (one_parts, other_parts) = (loose(one), loose(other));
     for (a, b) in one_parts.iter().zip(&other_parts) {
         let order = match (a, b) {

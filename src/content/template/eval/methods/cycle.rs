@@ -12,11 +12,19 @@ pub(super) fn comes(receiver: &Value, name: &str, args: &Args) -> bool {
         "extend" | "update" => true,
         _ => return false,
     };
-    let given = args.positional.iter().chain(args.named.iter().map(|(_, value)| value));
-    let mut given = given.filter(|value| matches!(value, Value::List(_) | Value::Dict(_) | Value::Tuple(_)));
+    let given = args
+        .positional
+        .iter()
+        .chain(args.named.iter().map(|(_, value)| value));
+    let mut given =
+        given.filter(|value| matches!(value, Value::List(_) | Value::Dict(_) | Value::Tuple(_)));
     given.any(|value| {
         // The items of the receiver itself are there already.
-        if takes_items { !is_same(value, receiver) && below(value, receiver) } else { holds(value, receiver) }
+        if takes_items {
+            !is_same(value, receiver) && below(value, receiver)
+        } else {
+            holds(value, receiver)
+        }
     })
 }
 
@@ -50,8 +58,14 @@ mod tests {
         let templar = templar(&serde_json::json!({}));
         for (text, ends) in [
             ("{% set x = [] %}{{ x.append(x) }}", "can't hold itself"),
-            ("{% set x = {} %}{{ x.update({'a': [x]}) }}", "can't hold itself"),
-            ("{% set x = [] %}{% set y = [x] %}{{ x.append((1, y)) }}", "can't hold itself"),
+            (
+                "{% set x = {} %}{{ x.update({'a': [x]}) }}",
+                "can't hold itself",
+            ),
+            (
+                "{% set x = [] %}{% set y = [x] %}{{ x.append((1, y)) }}",
+                "can't hold itself",
+            ),
         ] {
             let error = templar.render_text(text).expect_err(text);
             assert!(error.message.ends_with(ends), "{text}: {}", error.message);

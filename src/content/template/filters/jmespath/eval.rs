@@ -36,9 +36,8 @@ pub fn eval(node: &Node, value: &Value) -> Result<Value, String> {
             value.get_item(&Value::Int(*index)).unwrap_or(Value::None)
         }
         Node::Slice([start, stop, step]) => match items(value) {
-            Some(items) => {
-                slice(&Value::list(items), *start, *stop, *step).map_err(|mistake| mistake.message)?
-            }
+            Some(items) => slice(&Value::list(items), *start, *stop, *step)
+                .map_err(|mistake| mistake.message)?,
             None => Value::None,
         },
         Node::Field(_) | Node::Index(_) => Value::None,
@@ -46,12 +45,22 @@ pub fn eval(node: &Node, value: &Value) -> Result<Value, String> {
         Node::Each(base, each) => project(items(&eval(base, value)?), each, None)?,
         Node::EachValue(base, each) => {
             let entries = eval(base, value)?.entries();
-            project(entries.map(|entries| entries.into_values().collect()), each, None)?
+            project(
+                entries.map(|entries| entries.into_values().collect()),
+                each,
+                None,
+            )?
         }
-        Node::Filtered { base, each, condition } => project(items(&eval(base, value)?), each, Some(condition))?,
+        Node::Filtered {
+            base,
+            each,
+            condition,
+        } => project(items(&eval(base, value)?), each, Some(condition))?,
         Node::Flat(base) => match items(&eval(base, value)?) {
             Some(found) => {
-                let flat = found.into_iter().flat_map(|item| items(&item).unwrap_or_else(|| vec![item]));
+                let flat = found
+                    .into_iter()
+                    .flat_map(|item| items(&item).unwrap_or_else(|| vec![item]));
                 Value::list(flat.collect())
             }
             None => Value::None,
@@ -70,21 +79,37 @@ pub fn eval(node: &Node, value: &Value) -> Result<Value, String> {
         }
         Node::Or(one, other) => {
             let found = eval(one, value)?;
-            if is_false(&found) { eval(other, value)? } else { found }
+            if is_false(&found) {
+                eval(other, value)?
+            } else {
+                found
+            }
         }
         Node::And(one, other) => {
             let found = eval(one, value)?;
-            if is_false(&found) { found } else { eval(other, value)? }
+            if is_false(&found) {
+                found
+            } else {
+                eval(other, value)?
+            }
         }
         Node::Not(inner) => Value::Bool(is_false(&eval(inner, value)?)),
-        Node::Compare(comparison, one, other) => compare(*comparison, &eval(one, value)?, &eval(other, value)?),
+        Node::Compare(comparison, one, other) => {
+            compare(*comparison, &eval(one, value)?, &eval(other, value)?)
+        }
         Node::Function(name, args) => functions::call(name, args, value)?,
         Node::Reference(_) => return Err("`&…` is only an argument of functions".to_owned()),
     })
 }
 
-fn project(found: Option<Vec<Value>>, each: &Node, condition: Option<&Node>) -> Result<Value, String> {
-    let Some(found) = found else { return Ok(Value::None) };
+fn project(
+    found: Option<Vec<Value>>,
+    each: &Node,
+    condition: Option<&Node>,
+) -> Result<Value, String> {
+    let Some(found) = found else {
+        return Ok(Value::None);
+    };
     let mut kept = Vec::new();
     for item in found {
         if let Some(condition) = condition
@@ -118,7 +143,9 @@ fn compare(comparison: Comparison, one: &Value, other: &Value) -> Value {
         _ if !comparable(one) || !comparable(other) => return Value::None,
         _ => {}
     }
-    let Ok(Some(order)) = one.compare(other, "<") else { return Value::None };
+    let Ok(Some(order)) = one.compare(other, "<") else {
+        return Value::None;
+    };
     Value::Bool(match comparison {
         Comparison::Lt => order.is_lt(),
         Comparison::Le => order.is_le(),

@@ -44,11 +44,19 @@ pub fn call(name: &str, args: &[Node], current: &Value) -> Found {
         return Err(format!("there is no function {name}()"));
     };
     if args.len() < *least || most.is_some_and(|most| args.len() > most) {
-        return Err(format!("{name}() takes {least} arguments, not {}", args.len()));
+        return Err(format!(
+            "{name}() takes {least} arguments, not {}",
+            args.len()
+        ));
     }
-    if let Some(at) = args.iter().position(|arg| matches!(arg, Node::Reference(_))) {
+    if let Some(at) = args
+        .iter()
+        .position(|arg| matches!(arg, Node::Reference(_)))
+    {
         let expected = usize::from(name != "map");
-        let Node::Reference(each) = &args[at] else { return Ok(Value::None) };
+        let Node::Reference(each) = &args[at] else {
+            return Ok(Value::None);
+        };
         if !matches!(name, "map" | "sort_by" | "max_by" | "min_by") || at != expected {
             return Err(format!("{name}() takes no `&…` there"));
         }
@@ -63,7 +71,11 @@ pub fn call(name: &str, args: &[Node], current: &Value) -> Found {
 }
 
 fn refused(name: &str, value: &Value, wanted: &str) -> String {
-    format!("{name}() takes {wanted}, not {} ({})", kind(value), value.repr())
+    format!(
+        "{name}() takes {wanted}, not {} ({})",
+        kind(value),
+        value.repr()
+    )
 }
 
 /// The name of a value's type, as `type()` gives it.
@@ -85,7 +97,9 @@ fn list_of(name: &str, value: &Value) -> Result<Vec<Value>, String> {
 }
 
 fn text<'v>(name: &str, value: &'v Value) -> Result<&'v str, String> {
-    value.as_str().ok_or_else(|| refused(name, value, "a string"))
+    value
+        .as_str()
+        .ok_or_else(|| refused(name, value, "a string"))
 }
 
 /// The functions that apply an expression to each item.
@@ -96,12 +110,15 @@ fn by(name: &str, each: &Node, list: &Value) -> Found {
         pairs.push((eval(each, &item)?, item));
     }
     if name == "map" {
-        return Ok(Value::list(pairs.into_iter().map(|(found, _)| found).collect()));
+        return Ok(Value::list(
+            pairs.into_iter().map(|(found, _)| found).collect(),
+        ));
     }
     let keys: Vec<Value> = pairs.iter().map(|(key, _)| key.clone()).collect();
     one_kind(name, &keys)?;
     let mut order: Vec<Value> = (0i64..).take(keys.len()).map(Value::Int).collect();
-    let key_of = |at: &Value| Ok(keys[usize::try_from(at.as_int().unwrap_or(0)).unwrap_or(0)].clone());
+    let key_of =
+        |at: &Value| Ok(keys[usize::try_from(at.as_int().unwrap_or(0)).unwrap_or(0)].clone());
     sort(&mut order, key_of, name == "max_by").map_err(|error| error.message)?;
     let sorted = order.iter().filter_map(|at| {
         let at = usize::try_from(at.as_int()?).ok()?;
@@ -118,12 +135,21 @@ fn by(name: &str, each: &Node, list: &Value) -> Found {
 /// All numbers, or all strings.
 fn one_kind(name: &str, values: &[Value]) -> Result<(), String> {
     let numbers = values.iter().filter(|value| is_number(value)).count();
-    let strings = values.iter().filter(|value| value.as_str().is_some()).count();
+    let strings = values
+        .iter()
+        .filter(|value| value.as_str().is_some())
+        .count();
     if numbers == values.len() || strings == values.len() {
         return Ok(());
     }
-    let other = values.iter().find(|value| !is_number(value) && value.as_str().is_none());
-    Err(refused(name, other.unwrap_or(&values[0]), "numbers only or strings only"))
+    let other = values
+        .iter()
+        .find(|value| !is_number(value) && value.as_str().is_none());
+    Err(refused(
+        name,
+        other.unwrap_or(&values[0]),
+        "numbers only or strings only",
+    ))
 }
 
 fn plain(name: &str, args: &[Value]) -> Found {
@@ -132,16 +158,24 @@ fn plain(name: &str, args: &[Value]) -> Found {
         true => Ok(value.to_float().unwrap_or(f64::NAN)),
         false => Err(refused(name, value, "a number")),
     };
-    let whole = |found: f64| num_traits::FromPrimitive::from_f64(found).map_or(Value::Float(found), Value::integer);
+    let whole = |found: f64| {
+        num_traits::FromPrimitive::from_f64(found).map_or(Value::Float(found), Value::integer)
+    };
     Ok(match name {
         "abs" if matches!(value, Value::Float(_)) => Value::Float(number()?.abs()),
-        "abs" if number()? < 0.0 => crate::content::value::neg(value).map_err(|mistake| mistake.message)?,
+        "abs" if number()? < 0.0 => {
+            crate::content::value::neg(value).map_err(|mistake| mistake.message)?
+        }
         "abs" => value.clone(),
         "ceil" => whole(number()?.ceil()),
         "floor" => whole(number()?.floor()),
         "contains" => match items(value) {
             Some(items) => Value::Bool(items.iter().any(|item| equal(item, &args[1]))),
-            None => Value::Bool(args[1].as_str().is_some_and(|part| value.as_str().is_some_and(|text| text.contains(part)))),
+            None => Value::Bool(
+                args[1]
+                    .as_str()
+                    .is_some_and(|part| value.as_str().is_some_and(|text| text.contains(part))),
+            ),
         },
         "starts_with" => Value::Bool(text(name, value)?.starts_with(text(name, &args[1])?)),
         "ends_with" => Value::Bool(text(name, value)?.ends_with(text(name, &args[1])?)),
@@ -155,7 +189,11 @@ fn plain(name: &str, args: &[Value]) -> Found {
             None => return Err(refused(name, value, "a string, an array or an object")),
         },
         "keys" | "values" | "merge" => objects(name, args)?,
-        "not_null" => args.iter().find(|arg| !matches!(arg, Value::None)).cloned().unwrap_or(Value::None),
+        "not_null" => args
+            .iter()
+            .find(|arg| !matches!(arg, Value::None))
+            .cloned()
+            .unwrap_or(Value::None),
         "reverse" => match value {
             Value::Str(text) => Value::from(text.text.chars().rev().collect::<String>()),
             other => Value::list(list_of(name, other)?.into_iter().rev().collect()),
@@ -202,11 +240,19 @@ fn lists(name: &str, value: &Value) -> Found {
         };
     }
     if list.is_empty() {
-        return Ok(if name == "sort" { Value::list(list) } else { Value::None });
+        return Ok(if name == "sort" {
+            Value::list(list)
+        } else {
+            Value::None
+        });
     }
     one_kind(name, &list)?;
     sort(&mut list, |item| Ok(item.clone()), name == "max").map_err(|error| error.message)?;
-    Ok(if name == "sort" { Value::list(list) } else { list.swap_remove(0) })
+    Ok(if name == "sort" {
+        Value::list(list)
+    } else {
+        list.swap_remove(0)
+    })
 }
 
 /// JSON without blanks.

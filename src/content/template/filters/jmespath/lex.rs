@@ -27,8 +27,8 @@ impl Token {
 }
 
 const SIGNS: [&str; 25] = [
-    "[?", "[]", "||", "&&", "==", "!=", "<=", ">=", ".", "*", "[", "]", "{", "}", "(", ")", ",", ":", "|", "&", "!",
-    "<", ">", "@", "-",
+    "[?", "[]", "||", "&&", "==", "!=", "<=", ">=", ".", "*", "[", "]", "{", "}", "(", ")", ",",
+    ":", "|", "&", "!", "<", ">", "@", "-",
 ];
 
 /// All words, with `End` after them.
@@ -52,11 +52,15 @@ pub fn tokens(text: &str) -> Result<Vec<Token>, String> {
             '-' if rest[1..].starts_with(|c: char| c.is_ascii_digit()) => number(rest)?,
             '\'' => {
                 let (inner, after) = closed(rest, '\'')?;
-                (Token::Literal(Value::from(inner.replace("\\'", "'"))), after)
+                (
+                    Token::Literal(Value::from(inner.replace("\\'", "'"))),
+                    after,
+                )
             }
             '"' => {
                 let (inner, after) = closed(rest, '"')?;
-                let name = json::load(&format!("\"{inner}\"")).map_err(|_| format!("\"{inner}\" isn't a name"))?;
+                let name = json::load(&format!("\"{inner}\""))
+                    .map_err(|_| format!("\"{inner}\" isn't a name"))?;
                 (Token::Quoted(name.to_text()), after)
             }
             '`' => {
@@ -65,7 +69,9 @@ pub fn tokens(text: &str) -> Result<Vec<Token>, String> {
                 (Token::Literal(literal(inner.trim_start())), after)
             }
             _ => {
-                let sign = SIGNS.iter().find(|sign| rest.starts_with(**sign) && **sign != "-");
+                let sign = SIGNS
+                    .iter()
+                    .find(|sign| rest.starts_with(**sign) && **sign != "-");
                 let sign = sign.ok_or_else(|| format!("'{first}' means nothing"))?;
                 (Token::Sign(sign), &rest[sign.len()..])
             }
@@ -76,8 +82,12 @@ pub fn tokens(text: &str) -> Result<Vec<Token>, String> {
 }
 
 fn number(text: &str) -> Result<(Token, &str), String> {
-    let end = text[1..].find(|c: char| !c.is_ascii_digit()).map_or(text.len(), |at| at + 1);
-    let number = text[..end].parse().map_err(|_| format!("{} is too large", &text[..end]))?;
+    let end = text[1..]
+        .find(|c: char| !c.is_ascii_digit())
+        .map_or(text.len(), |at| at + 1);
+    let number = text[..end]
+        .parse()
+        .map_err(|_| format!("{} is too large", &text[..end]))?;
     Ok((Token::Number(number), &text[end..]))
 }
 

@@ -66,7 +66,10 @@ mod tests {
             ("l[*].t[0]", "[1, 2]"),
             ("l[::-1].n", "['p', 'q']"),
             ("l[0:1].v", "[3]"),
-            ("l[].{name: n, twice: [v, v]}", "[{'name': 'q', 'twice': [3, 3]}, {'name': 'p', 'twice': [9, 9]}]"),
+            (
+                "l[].{name: n, twice: [v, v]}",
+                "[{'name': 'q', 'twice': [3, 3]}, {'name': 'p', 'twice': [9, 9]}]",
+            ),
             ("l[?n == 'q' || v == `9`] | length(@)", "2"),
             ("l[?!(n == 'q')].v", "[9]"),
             ("a.* | [0][0]", "1"),
@@ -100,7 +103,10 @@ mod tests {
             ("a[?b", "ends"),
         ] {
             let text = found(expression, "{'a': 1}");
-            assert!(text.starts_with("error: ") && text.contains(part), "{expression}: {text}");
+            assert!(
+                text.starts_with("error: ") && text.contains(part),
+                "{expression}: {text}"
+            );
         }
     }
 }

@@ -28,7 +28,11 @@ pub enum Node {
     /// The second on each value of an object.
     EachValue(Box<Node>, Box<Node>),
     /// The second on each item for which the condition holds.
-    Filtered { base: Box<Node>, each: Box<Node>, condition: Box<Node> },
+    Filtered {
+        base: Box<Node>,
+        each: Box<Node>,
+        condition: Box<Node>,
+    },
     Flat(Box<Node>),
     List(Vec<Node>),
     Object(Vec<(String, Node)>),
@@ -48,7 +52,11 @@ const STOPS: u8 = 10;
 
 /// The tree of an expression, or what is wrong with it.
 pub fn expression(text: &str) -> Result<Node, String> {
-    let mut parser = Parser { tokens: tokens(text)?, at: 0, depth: 0 };
+    let mut parser = Parser {
+        tokens: tokens(text)?,
+        at: 0,
+        depth: 0,
+    };
     let node = parser.expression(0)?;
     match parser.peek() {
         Token::End => Ok(node),
@@ -86,7 +94,10 @@ impl Parser {
     }
 
     fn ahead(&self, count: usize) -> Token {
-        self.tokens.get(self.at + count).cloned().unwrap_or(Token::End)
+        self.tokens
+            .get(self.at + count)
+            .cloned()
+            .unwrap_or(Token::End)
     }
 
     fn next(&mut self) -> Token {
@@ -134,15 +145,25 @@ impl Parser {
             Token::Literal(value) => return Ok(Node::Literal(value)),
             Token::Name(name) if self.eat("(") => return self.function(name),
             Token::Name(name) => return Ok(Node::Field(name)),
-            Token::Quoted(_) if self.is("(") => return Err("a function's name has no quotes".to_owned()),
+            Token::Quoted(_) if self.is("(") => {
+                return Err("a function's name has no quotes".to_owned());
+            }
             Token::Quoted(name) => return Ok(Node::Field(name)),
             Token::End => return Err("it ends where an expression is missing".to_owned()),
-            Token::Number(number) => return Err(format!("'{number}' isn't expected there; literals stand in backticks")),
+            Token::Number(number) => {
+                return Err(format!(
+                    "'{number}' isn't expected there; literals stand in backticks"
+                ));
+            }
             Token::Sign(sign) => sign,
         };
         match sign {
             "*" => {
-                let each = if self.is("]") { Node::Current } else { self.projected(20)? };
+                let each = if self.is("]") {
+                    Node::Current
+                } else {
+                    self.projected(20)?
+                };
                 Ok(Node::EachValue(Box::new(Node::Current), Box::new(each)))
             }
             "[?" => self.filter(Node::Current),
@@ -192,14 +213,25 @@ impl Parser {
 
     fn flat(&mut self, base: Node) -> Result<Node, String> {
         let each = self.projected(9)?;
-        Ok(Node::Each(Box::new(Node::Flat(Box::new(base))), Box::new(each)))
+        Ok(Node::Each(
+            Box::new(Node::Flat(Box::new(base))),
+            Box::new(each),
+        ))
     }
 
     fn filter(&mut self, base: Node) -> Result<Node, String> {
         let condition = Box::new(self.expression(0)?);
         self.expect("]")?;
-        let each = if self.is("[]") { Node::Current } else { self.projected(21)? };
-        Ok(Node::Filtered { base: Box::new(base), each: Box::new(each), condition })
+        let each = if self.is("[]") {
+            Node::Current
+        } else {
+            self.projected(21)?
+        };
+        Ok(Node::Filtered {
+            base: Box::new(base),
+            each: Box::new(each),
+            condition,
+        })
     }
 
     /// After `[` at the beginning of an expression.
