@@ -5,7 +5,7 @@ With `--record` every answer repeats its probe: that is how tests/vectors/templa
 A probe: `kind` (render: text or structure of a playbook; file: a template's file; expr: a bare expression;
 when: a condition; lookup: what `with_NAME` loops over), `template`, `vars` (`{"__unsafe": x}` is x as it comes from
 a host, `{"__pairs": [[k, v]…]}` a dictionary with any keys, `{"__tuple": […]}` a tuple, `{"__int": text}` a number of any size), `dir` where files are
-searched, `environment`, `native` (jinja2_native), `extensions`.
+searched, `environment`, `native` (jinja2_native), `in` a scope, which a line with `scope` and `vars` has defined.
 An answer: `value` as Python prints it, `unsafe` when any text in it is; or `error` (undefined or error) and `message`.
 """
 import json
@@ -86,9 +86,16 @@ def is_unsafe(value):
     return isinstance(value, AnsibleUnsafe)
 
 
+SCOPES = {}
+
+
+def define(entry):
+    SCOPES[entry['scope']] = unwrap(entry['vars'])
+
+
 def templar(probe):
     LOADER.set_basedir(probe.get('dir', '/tmp'))
-    variables = unwrap(probe.get('vars', {}))
+    variables = {**SCOPES.get(probe.get('in'), {}), **unwrap(probe.get('vars', {}))}
     variables['omit'] = '__omit_place_holder__'
     if 'dir' in probe:
         variables['ansible_search_path'] = [probe['dir']]
@@ -152,6 +159,9 @@ def main():
             if not line.strip():
                 continue
             probe = json.loads(line)
+            if 'scope' in probe:
+                define(probe)
+                continue
             reply = answer(probe)
             if record:
                 reply = {**probe, **reply}

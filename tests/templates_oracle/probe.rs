@@ -9,15 +9,18 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-struct Vars(IndexMap<String, Value>);
+type Names = IndexMap<String, Value>;
+
+/// Variables of a probe over those of its scope.
+struct Vars(Names, Arc<Names>);
 
 impl Scope for Vars {
     fn get(&self, name: &str) -> Option<Value> {
-        self.0.get(name).cloned()
+        self.0.get(name).or_else(|| self.1.get(name)).cloned()
     }
 
     fn names(&self) -> Vec<String> {
-        self.0.keys().cloned().collect()
+        self.0.keys().chain(self.1.keys()).cloned().collect()
     }
 
     fn place(&self, _name: &str) -> Option<Place> {
@@ -61,11 +64,34 @@ fn integer(json: &Json) -> Value {
     Value::integer(digits.parse().expect("numbers of probes are whole"))
 }
 
-fn templar(probe: &Json) -> Templar {
-    let vars = probe["vars"].as_object().cloned().unwrap_or_default();
-    let vars = vars
-        .iter()
-        .map(|(name, inner)| (name.clone(), value(inner)));
+/// Scopes by name, for probes that share variables.
+#[derive(Default)]
+pub struct Scopes(std::collections::HashMap<String, Arc<Names>>);
+
+impl Scopes {
+    /// Keeps the scope that a line defines; false when the line is a probe.
+    pub fn define(&mut self, line: &Json) -> bool {
+        let Some(name) = line["scope"].as_str() else {
+            return false;
+        };
+        self.0
+            .insert(name.to_owned(), Arc::new(variables(&line["vars"])));
+        true
+    }
+}
+
+fn variables(json: &Json) -> Names {
+    let vars = json.as_object().into_iter().flatten();
+    vars.map(|(name, inner)| (name.clone(), value(inner)))
+        .collect()
+}
+
+fn templar(probe: &Json, scopes: &Scopes) -> Templar {
+    let scope = probe["in"].as_str().and_then(|name| scopes.0.get(name));
+    let vars = Vars(
+        variables(&probe["vars"]),
+        scope.cloned().unwrap_or_default(),
+    );
     let mut environment = BTreeMap::from([("HOME".to_owned(), "/home/op".to_owned())]);
     for (name, text) in probe["environment"].as_object().into_iter().flatten() {
         environment.insert(name.clone(), text.as_str().unwrap_or_default().to_owned());
@@ -77,11 +103,11 @@ fn templar(probe: &Json) -> Templar {
         playbook_dir: dir.unwrap_or_default(),
         ..TemplateSettings::default()
     };
-    Templar::new(Arc::new(Vars(vars.collect())), Arc::new(settings))
+    Templar::new(Arc::new(vars), Arc::new(settings))
 }
 
-fn run(probe: &Json) -> Result<Value, TemplateError> {
-    let templar = templar(probe);
+fn run(probe: &Json, scopes: &Scopes) -> Result<Value, TemplateError> {
+    let templar = templar(probe, scopes);
     let text = probe["template"].as_str().unwrap_or_default();
     match probe["kind"].as_str() {
         Some("expr") => templar.expr(text),
@@ -111,8 +137,8 @@ fn holds_unsafe(found: &Value) -> bool {
 }
 
 /// The answer as the oracle writes it: `value` and `unsafe`, or `error` and `message`.
-pub fn answer(probe: &Json) -> Json {
-    match run(probe) {
+pub fn answer_in(probe: &Json, scopes: &Scopes) -> Json {
+    match run(probe, scopes) {
         Ok(Value::Undefined(_)) => json!({"value": "Undefined"}),
         Ok(found) if probe["kind"] != "file" && holds_unsafe(&found) => {
             json!({"value": found.repr(), "unsafe": true})
