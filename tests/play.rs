@@ -553,7 +553,7 @@ fn listing_shows_what_would_run() {
     assert_eq!(play.hosts, ["a", "b"]);
     let names: Vec<&str> = play.tasks.iter().map(|task| task.name.as_str()).collect();
     assert_eq!(names, ["one", "two"]);
-    assert_eq!(play.task_tags, ["p", "x", "y"]);
+    assert_eq!(play.tasks[1].tags, ["p", "y"]);
     case.request.tags = vec!["y".to_owned()];
     let listed = kopsrun::play::list(&case.request).expect("right");
     assert_eq!(listed[0].plays[0].tasks.len(), 1);

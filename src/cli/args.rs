@@ -1,16 +1,17 @@
 //! Arguments that several verbs share, named as in ansible-playbook where it has them.
 
+use super::vault::secrets::Secrets;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
 pub(super) const EXIT_CODES: &str = "\
 Exit codes:
   0  done, or nothing to do
-  1  kopsrun could not work: a bug, a full disk, a broken terminal
+  1  an error: a name or a file that isn't there, a password that doesn't fit, a full disk
   2  a host failed, or an operation was undone after a failure
   3  an operation is stuck half-way and needs a decision; it says which
   4  a host is unreachable, or what you wrote is wrong and nothing was started
-  5  refused: a precondition does not hold, nothing was changed
+  5  refused: a precondition does not hold, or options don't go together; nothing was changed
   6  another run holds the lock of this cluster
   99 interrupted";
 
@@ -45,11 +46,20 @@ pub(super) enum When {
 #[derive(Debug, Clone, Args)]
 pub(super) struct Hosts {
     /// Inventory: a file (YAML or INI), a directory, or "host1,host2,"; may be given several times
-    #[arg(short, long = "inventory", value_name = "PATH", env = "KOPSRUN_INVENTORY", value_delimiter = None)]
+    #[arg(
+        short,
+        long = "inventory",
+        alias = "inventory-file",
+        value_name = "PATH",
+        env = "KOPSRUN_INVENTORY",
+        value_delimiter = None
+    )]
     pub inventory: Vec<PathBuf>,
     /// Only these hosts: a pattern, or @FILE with one a line
     #[arg(short, long, value_name = "PATTERN")]
     pub limit: Option<String>,
+    #[command(flatten)]
+    pub secrets: Secrets,
 }
 
 /// How hosts are reached.
@@ -69,23 +79,52 @@ pub(super) struct Connection {
         allow_hyphen_values = true
     )]
     pub ssh_common_args: Option<String>,
+    /// Options of ssh for its own connections
+    #[arg(
+        long = "ssh-extra-args",
+        value_name = "ARGS",
+        allow_hyphen_values = true
+    )]
+    pub ssh_extra_args: Option<String>,
+    /// Accepted as ansible-playbook does; files travel over the connection itself, so it has no effect
+    #[arg(
+        long = "sftp-extra-args",
+        value_name = "ARGS",
+        allow_hyphen_values = true,
+        hide = true
+    )]
+    pub sftp_extra_args: Option<String>,
+    /// Accepted as ansible-playbook does; files travel over the connection itself, so it has no effect
+    #[arg(
+        long = "scp-extra-args",
+        value_name = "ARGS",
+        allow_hyphen_values = true,
+        hide = true
+    )]
+    pub scp_extra_args: Option<String>,
     /// Kind of connection where the inventory names none: ssh, local
     #[arg(short, long = "connection", value_name = "KIND")]
     pub connection: Option<String>,
-    /// Seconds that connecting may take
-    #[arg(
-        short = 'T',
-        long = "timeout",
-        value_name = "SECONDS",
-        default_value_t = 10
-    )]
-    pub timeout: u64,
+    /// Seconds that connecting may take [default: 10]
+    #[arg(short = 'T', long = "timeout", value_name = "SECONDS")]
+    pub timeout: Option<u64>,
     /// Ask for the login password
-    #[arg(short = 'k', long = "ask-pass")]
+    #[arg(
+        short = 'k',
+        long = "ask-pass",
+        conflicts_with = "connection_password_file"
+    )]
     pub ask_pass: bool,
-    /// How many hosts work at once
-    #[arg(short, long, value_name = "N", default_value_t = 50)]
-    pub forks: usize,
+    /// File that holds the login password, or a script that prints it
+    #[arg(
+        long = "connection-password-file",
+        visible_alias = "conn-pass-file",
+        value_name = "FILE"
+    )]
+    pub connection_password_file: Option<PathBuf>,
+    /// How many hosts work at once [default: 50]
+    #[arg(short, long, value_name = "N")]
+    pub forks: Option<usize>,
     /// Accept this host's changed or new key (it was replaced); may be given several times
     #[arg(long = "accept-new-host-key", value_name = "HOST")]
     pub accept_new_host_key: Vec<String>,
@@ -105,8 +144,19 @@ pub(super) struct Escalation {
     #[arg(long = "become-method", value_name = "METHOD")]
     pub become_method: Option<String>,
     /// Ask for the password of become
-    #[arg(short = 'K', long = "ask-become-pass")]
+    #[arg(
+        short = 'K',
+        long = "ask-become-pass",
+        conflicts_with = "become_password_file"
+    )]
     pub ask_become_pass: bool,
+    /// File that holds the password of become, or a script that prints it
+    #[arg(
+        long = "become-password-file",
+        visible_alias = "become-pass-file",
+        value_name = "FILE"
+    )]
+    pub become_password_file: Option<PathBuf>,
 }
 
 /// Variables and modes of a run.

@@ -4,8 +4,12 @@ use super::args;
 use super::context::Context;
 use super::failure::{Failure, Kind};
 use super::record;
-use crate::link::{AgentProgram, Agents, HostKeyQuestion, LocalAgent, Pool, Prompt, Settings};
+use super::vault::secrets;
+use crate::link::{
+    AgentProgram, Agents, HostKeyPolicy, HostKeyQuestion, LocalAgent, Pool, Prompt, Settings,
+};
 use crate::secret::Secret;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,19 +17,26 @@ use std::time::Duration;
 
 /// The pool of connections of one command.
 pub(super) fn pool(args: &args::Connection, context: &Context) -> Result<Pool, Failure> {
+    let config = &context.config;
     let mut settings = Settings::new(&context.home, record::user(context));
-    settings.connect_timeout = Duration::from_secs(args.timeout.max(1));
-    settings.parallel = args.forks.max(64);
+    let configured = config.integer("DEFAULT_TIMEOUT");
+    let configured = configured.and_then(|seconds| u64::try_from(seconds).ok());
+    let timeout = args.timeout.or(configured).unwrap_or(1);
+    settings.connect_timeout = Duration::from_secs(timeout.max(1));
+    settings.parallel = context.forks(args.forks).max(64);
     settings
         .accept_new
         .extend(args.accept_new_host_key.iter().cloned());
     settings.ssh_auth_sock = context.variable("SSH_AUTH_SOCK").map(PathBuf::from);
-    settings.user.clone_from(&args.user);
-    settings.private_key = args.private_key.as_deref().map(|path| context.path(path));
-    settings.password = args
-        .ask_pass
-        .then(|| context.ask_secret("SSH password"))
-        .transpose()?;
+    let user = args.user.clone();
+    settings.user = user.or_else(|| config.given("DEFAULT_REMOTE_USER"));
+    let key = args.private_key.as_deref().map(|path| context.path(path));
+    settings.private_key = key.or_else(|| config.path("DEFAULT_PRIVATE_KEY_FILE"));
+    settings.password = password(args, context)?;
+    settings.variables = variables(args, context);
+    if !config.flag("HOST_KEY_CHECKING") {
+        settings.host_key_policy = Some(HostKeyPolicy::Off);
+    }
     let program = std::env::current_exe().map_err(|error| {
         Failure::new(
             Kind::Broken,
@@ -41,6 +52,45 @@ pub(super) fn pool(args: &args::Connection, context: &Context) -> Result<Pool, F
         settings.prompt = Arc::new(Terminal);
     }
     Ok(Pool::new(settings))
+}
+
+/// The login password, from a file or a person.
+fn password(args: &args::Connection, context: &Context) -> Result<Option<Secret<String>>, Failure> {
+    let config = &context.config;
+    let file = args.connection_password_file.as_deref();
+    let file = file.map(|path| context.path(path));
+    let file = file.or_else(|| config.path("CONNECTION_PASSWORD_FILE"));
+    match file {
+        Some(file) if !args.ask_pass => secrets::password_file(&file).map(Some),
+        _ if args.ask_pass || config.flag("DEFAULT_ASK_PASS") => {
+            context.ask_secret("SSH password").map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Variables of connections that hold where the inventory names none.
+fn variables(args: &args::Connection, context: &Context) -> BTreeMap<String, String> {
+    let config = &context.config;
+    let typed = [
+        ("ansible_ssh_args", None, "SSH_ARGS"),
+        (
+            "ansible_ssh_common_args",
+            args.ssh_common_args.as_ref(),
+            "SSH_COMMON_ARGS",
+        ),
+        (
+            "ansible_ssh_extra_args",
+            args.ssh_extra_args.as_ref(),
+            "SSH_EXTRA_ARGS",
+        ),
+        ("ansible_port", None, "DEFAULT_REMOTE_PORT"),
+    ];
+    let values = typed.into_iter().filter_map(|(name, typed, setting)| {
+        let value = typed.cloned().or_else(|| config.given(setting))?;
+        Some((name.to_owned(), value))
+    });
+    values.filter(|(_, value)| !value.is_empty()).collect()
 }
 
 /// The agent programs that are at hand: beside this program, and the one inside of it.

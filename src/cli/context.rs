@@ -1,15 +1,19 @@
 //! Everything that kopsrun takes from its surroundings, read once.
 
 use super::args::{Escalation, Format, Hosts, Output, When};
+use super::config::Config;
 use super::failure::{Failure, Kind};
-use crate::content::inventory::Inventory;
+use super::vault::secrets::{self, Asking, Secrets};
+use super::{programs, warnings};
+use crate::content::inventory::{self, Inventory};
+use crate::content::vault::Keyring;
 use crate::play::BecomeSettings;
 use crate::secret::Secret;
 use crate::ui::human::Style;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock};
 use tokio_util::sync::CancellationToken;
 
 /// The surroundings of one command.
@@ -17,6 +21,8 @@ pub(super) struct Context {
     pub environment: Arc<BTreeMap<String, String>>,
     /// What was typed after the verb, options that came before it included.
     pub typed: Vec<String>,
+    /// ansible.cfg and ANSIBLE_* variables.
+    pub config: Config,
     pub home: PathBuf,
     pub directory: PathBuf,
     pub format: Format,
@@ -28,6 +34,9 @@ pub(super) struct Context {
     pub interactive: bool,
     /// Cancelled by Ctrl-C and SIGTERM.
     pub cancel: CancellationToken,
+    keyring: OnceLock<Arc<Keyring>>,
+    /// Warnings that were shown: each is shown once.
+    pub warned: Mutex<BTreeSet<String>>,
 }
 
 impl Context {
@@ -36,30 +45,49 @@ impl Context {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
         let terminal = io::stdout().is_terminal();
-        let color = match output.color {
-            When::Always => true,
-            When::Never => false,
-            When::Auto => terminal && environment.get("NO_COLOR").is_none_or(String::is_empty),
-        };
         let directory = std::env::current_dir().map_err(|error| {
             Failure::new(
                 Kind::Broken,
                 format!("the current directory can't be read: {error}"),
             )
         })?;
+        let home = environment
+            .get("HOME")
+            .map_or_else(|| PathBuf::from("/root"), PathBuf::from);
+        let config = Config::load(&environment, &directory, &home)?;
+        let color = match output.color {
+            When::Always => true,
+            When::Never => false,
+            When::Auto if config.flag("ANSIBLE_FORCE_COLOR") => true,
+            When::Auto
+                if config
+                    .given("ANSIBLE_NOCOLOR")
+                    .is_some_and(|text| !text.is_empty()) =>
+            {
+                !config.flag("ANSIBLE_NOCOLOR")
+                    && !config.is_from("ANSIBLE_NOCOLOR", "NO_COLOR")
+                    && terminal
+            }
+            When::Auto => terminal,
+        };
+        let configured = config
+            .integer("DEFAULT_VERBOSITY")
+            .and_then(|level| u8::try_from(level).ok());
+        let verbosity = output.verbose.max(configured.unwrap_or(0));
         Ok(Self {
             typed,
-            home: environment
-                .get("HOME")
-                .map_or_else(|| PathBuf::from("/root"), PathBuf::from),
+            home,
             directory,
+            config,
             environment: Arc::new(environment),
             format: output.output,
-            verbosity: output.verbose,
+            verbosity,
             color,
             terminal,
             interactive: io::stdin().is_terminal() && io::stderr().is_terminal(),
             cancel: CancellationToken::new(),
+            keyring: OnceLock::new(),
+            warned: Mutex::default(),
         })
     }
 
@@ -87,12 +115,66 @@ impl Context {
             .join("kopsrun")
     }
 
-    /// The inventory that was named; without a name, the first of the usual ones that is there.
+    /// The inventory that was named; without a name, that of the settings, else the first of the usual ones.
     pub(super) fn inventory(&self, hosts: &Hosts) -> Result<Arc<Inventory>, Failure> {
-        Ok(Arc::new(Inventory::load(&self.sources(hosts)?)?))
+        self.read_inventory(hosts, &self.sources(hosts)?)
+    }
+
+    /// The same for commands that may work on this machine alone, as Ansible's do: without any inventory there is
+    /// only the implicit localhost.
+    pub(super) fn inventory_or_none(&self, hosts: &Hosts) -> Result<Arc<Inventory>, Failure> {
+        let sources = self.named_sources(hosts);
+        if sources.is_empty() {
+            warnings::show(
+                "No inventory was parsed, only implicit localhost is available",
+                self,
+            );
+        }
+        self.read_inventory(hosts, &sources)
+    }
+
+    fn read_inventory(
+        &self,
+        hosts: &Hosts,
+        sources: &[PathBuf],
+    ) -> Result<Arc<Inventory>, Failure> {
+        let settings = inventory::Settings {
+            vault: self.unlock(&hosts.secrets)?,
+            ignored_ends: self.config.list("INVENTORY_IGNORE_EXTS"),
+            ignored_patterns: self.config.list("INVENTORY_IGNORE_PATTERNS"),
+            program: Some(programs::runner(self)),
+        };
+        Ok(Arc::new(Inventory::load_with(sources, settings)?))
+    }
+
+    /// The secrets of vaults; people are asked once.
+    pub(super) fn unlock(&self, secrets: &Secrets) -> Result<Arc<Keyring>, Failure> {
+        if let Some(ring) = self.keyring.get() {
+            return Ok(Arc::clone(ring));
+        }
+        let ring = Arc::new(secrets::load(secrets, Asking::Never, self)?);
+        Ok(Arc::clone(self.keyring.get_or_init(|| ring)))
+    }
+
+    /// The secrets that were unlocked; none before that.
+    pub(super) fn keyring(&self) -> Arc<Keyring> {
+        self.keyring.get().cloned().unwrap_or_default()
     }
 
     pub(super) fn sources(&self, hosts: &Hosts) -> Result<Vec<PathBuf>, Failure> {
+        let sources = self.named_sources(hosts);
+        if sources.is_empty() {
+            return Err(Failure::new(
+                Kind::Input,
+                "no inventory: kopsrun doesn't know which hosts there are",
+            )
+            .hint("name one: -i inventory.yml (a file, a directory, or \"host1,host2,\"), or set KOPSRUN_INVENTORY")
+            .hint("inventory.example/ in the source holds one to start from"));
+        }
+        Ok(sources)
+    }
+
+    pub(super) fn named_sources(&self, hosts: &Hosts) -> Vec<PathBuf> {
         const USUAL: [&str; 5] = [
             "inventory.yml",
             "inventory.yaml",
@@ -101,13 +183,25 @@ impl Context {
             "inventory",
         ];
         if !hosts.inventory.is_empty() {
-            return Ok(hosts.inventory.clone());
+            let typed = hosts.inventory.iter();
+            return typed.map(|path| self.path(path)).collect();
         }
-        USUAL.iter().map(PathBuf::from).find(|path| path.exists()).map(|path| vec![path]).ok_or_else(|| {
-            Failure::new(Kind::Input, "no inventory: kopsrun doesn't know which hosts there are")
-                .hint("name one: -i inventory.yml (a file, a directory, or \"host1,host2,\"), or set KOPSRUN_INVENTORY")
-                .hint("inventory.example/ in the source holds one to start from")
-        })
+        if let Some(text) = self.config.given("DEFAULT_HOST_LIST") {
+            // A list of hosts (`h1,h2,`) isn't a list of paths.
+            let list = text.contains(',')
+                && !text
+                    .split(',')
+                    .any(|path| self.directory.join(path.trim()).exists());
+            return if list {
+                vec![PathBuf::from(text)]
+            } else {
+                self.config.paths("DEFAULT_HOST_LIST")
+            };
+        }
+        let usual = USUAL.iter().map(PathBuf::from);
+        let system = std::iter::once(PathBuf::from("/etc/ansible/hosts"));
+        let found = usual.chain(system).find(|path| path.exists());
+        found.into_iter().collect()
     }
 
     /// Writes text to standard output. A reader that went away is no error.
@@ -141,16 +235,32 @@ impl Context {
     }
 
     pub(super) fn escalation(&self, args: &Escalation) -> Result<BecomeSettings, Failure> {
-        let password = args
-            .ask_become_pass
-            .then(|| self.ask_secret("BECOME password"))
-            .transpose()?;
+        let config = &self.config;
+        let file = args
+            .become_password_file
+            .as_deref()
+            .map(|path| self.path(path));
+        let file = file.or_else(|| config.path("BECOME_PASSWORD_FILE"));
+        let ask = args.ask_become_pass || config.flag("DEFAULT_BECOME_ASK_PASS");
+        let password = match file {
+            Some(file) if !args.ask_become_pass => Some(secrets::password_file(&file)?),
+            _ if ask => Some(self.ask_secret("BECOME password")?),
+            _ => None,
+        };
+        let typed = |typed: &Option<String>, name| typed.clone().or_else(|| config.given(name));
         Ok(BecomeSettings {
-            enabled: args.escalate,
-            user: args.become_user.clone(),
-            method: args.become_method.clone(),
+            enabled: args.escalate || config.flag("DEFAULT_BECOME"),
+            user: typed(&args.become_user, "DEFAULT_BECOME_USER"),
+            method: typed(&args.become_method, "DEFAULT_BECOME_METHOD"),
             password,
         })
+    }
+
+    /// How many hosts work at the same time.
+    pub(super) fn forks(&self, typed: Option<usize>) -> usize {
+        let configured = self.config.integer("DEFAULT_FORKS");
+        let configured = configured.and_then(|forks| usize::try_from(forks).ok());
+        typed.or(configured).unwrap_or(1).max(1)
     }
 
     /// A path as it was typed, with `~` resolved.

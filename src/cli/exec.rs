@@ -51,7 +51,7 @@ pub(super) struct Exec {
 }
 
 pub(super) fn run(args: &Exec, context: &Context) -> Result<u8, Failure> {
-    let inventory = context.inventory(&args.hosts)?;
+    let inventory = context.inventory_or_none(&args.hosts)?;
     inventory.select(&args.pattern, args.hosts.limit.as_deref(), Unknown::Fault)?;
     let task = Source::Task {
         pattern: args.pattern.clone(),
@@ -70,7 +70,7 @@ pub(super) fn run(args: &Exec, context: &Context) -> Result<u8, Failure> {
     let record = record::create(
         "exec",
         &context.typed,
-        &context.sources(&args.hosts)?,
+        &context.named_sources(&args.hosts),
         &args.records,
         context,
     )?;

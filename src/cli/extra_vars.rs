@@ -18,12 +18,15 @@ pub(super) fn parse(
     for text in typed {
         if let Some(path) = text.strip_prefix('@') {
             let path = context.path(Path::new(path));
-            let content = std::fs::read_to_string(&path).map_err(|error| {
-                Failure::new(
-                    Kind::Input,
-                    format!("extra variables can't be read: {}: {error}", path.display()),
-                )
-            })?;
+            let unreadable = |error: &dyn std::fmt::Display| {
+                let path = path.display();
+                let message = format!("extra variables can't be read: {path}: {error}");
+                Failure::new(Kind::Error, message)
+            };
+            let bytes = context.keyring().read(&path);
+            let bytes = bytes.map_err(|error| unreadable(&error))??;
+            let content =
+                String::from_utf8(bytes).map_err(|_| unreadable(&"it isn't UTF-8 text"))?;
             vars.extend(mapping(&content, &path)?);
         } else if text.trim_start().starts_with(['{', '[']) {
             vars.extend(mapping(text, Path::new("-e"))?);

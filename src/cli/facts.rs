@@ -7,9 +7,10 @@ use super::{connections, plays, record};
 use crate::content::inventory::Unknown;
 use crate::journal::Sink;
 use crate::play::facts::{self, Cache};
-use crate::play::{FactSettings, Links, Request, Source};
+use crate::play::{Links, Request, Source};
 use crate::ui::table::Table;
 use clap::Args;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,7 +47,7 @@ pub(super) struct Facts {
 }
 
 pub(super) fn run(args: &Facts, context: &Context) -> Result<u8, Failure> {
-    let cache = Cache::new(&context.state().join("facts"), FactSettings::default().ttl);
+    let cache = Cache::new(&folder(context), plays::facts(context).ttl);
     if let Some(pattern) = &args.gather {
         return gather(pattern, args, context);
     }
@@ -82,6 +83,12 @@ pub(super) fn run(args: &Facts, context: &Context) -> Result<u8, Failure> {
         return Ok(0);
     }
     list(&cache, context)
+}
+
+/// The cache of the settings (`fact_caching = jsonfile`), which plays use too; without one a folder of kopsrun's own.
+fn folder(context: &Context) -> PathBuf {
+    let configured = plays::facts(context).cache;
+    configured.unwrap_or_else(|| context.state().join("facts"))
 }
 
 fn list(cache: &Cache, context: &Context) -> Result<u8, Failure> {
@@ -132,6 +139,7 @@ fn gather(pattern: &str, args: &Facts, context: &Context) -> Result<u8, Failure>
         &args.escalation,
         context,
     )?;
+    request.facts.cache = Some(folder(context));
     let pool = connections::pool(&args.connection, context)?;
     let record = record::create(
         "facts",

@@ -8,10 +8,14 @@ use std::process::ExitCode;
 pub(super) enum Kind {
     /// kopsrun could not work.
     Broken,
+    /// What was asked for can't be done; Ansible's general error.
+    Error,
     /// A host failed.
     Failed,
     /// A host is unreachable, or the input is wrong.
     Input,
+    /// Options that don't go together; Ansible's number.
+    Usage,
     /// A precondition does not hold.
     Refused,
     /// Another run holds the lock.
@@ -22,10 +26,10 @@ pub(super) enum Kind {
 impl Kind {
     pub(super) fn code(self) -> u8 {
         match self {
-            Kind::Broken => 1,
+            Kind::Broken | Kind::Error => 1,
             Kind::Failed => 2,
             Kind::Input => 4,
-            Kind::Refused => 5,
+            Kind::Refused | Kind::Usage => 5,
             Kind::Locked => 6,
             Kind::Interrupted => 99,
         }
@@ -34,8 +38,10 @@ impl Kind {
     fn name(self) -> &'static str {
         match self {
             Kind::Broken => "broken",
+            Kind::Error => "error",
             Kind::Failed => "failed",
             Kind::Input => "input",
+            Kind::Usage => "usage",
             Kind::Refused => "refused",
             Kind::Locked => "locked",
             Kind::Interrupted => "interrupted",

@@ -40,7 +40,7 @@ struct What {
 }
 
 pub(super) fn run(args: &Inventory, context: &Context) -> Result<u8, Failure> {
-    let inventory = context.inventory(&args.hosts)?;
+    let inventory = context.inventory_or_none(&args.hosts)?;
     if let Some(host) = &args.what.host {
         inventory.select(host, None, Unknown::Fault)?;
         let vars: serde_json::Map<String, serde_json::Value> = inventory

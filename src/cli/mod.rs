@@ -8,7 +8,9 @@
 
 mod agent;
 mod args;
+mod arguments;
 mod backup;
+mod config;
 mod connections;
 mod context;
 mod etcd;
@@ -17,14 +19,18 @@ mod extra_vars;
 mod facts;
 mod failure;
 mod inventory;
+mod listing;
 mod play;
 mod plays;
+mod programs;
 mod record;
 mod replace_node;
 mod restore;
 mod resume;
 mod runs;
 mod site;
+mod vault;
+mod warnings;
 
 use args::Format;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -60,6 +66,8 @@ enum Verb {
     Restore(restore::Restore),
     Etcd(etcd::Etcd),
     Inventory(inventory::Inventory),
+    Vault(vault::Vault),
+    Config(config::Verb),
     Facts(facts::Facts),
     Runs(runs::Runs),
     Resume(resume::Resume),
@@ -69,8 +77,13 @@ enum Verb {
 
 /// Runs the command that was typed.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let context = match Context::new(&cli.output, typed(std::env::args().skip(1))) {
+    let words = arguments::typed(std::env::args_os());
+    let cli = Cli::parse_from(&words);
+    let plain = words
+        .iter()
+        .skip(1)
+        .map(|word| word.to_string_lossy().into_owned());
+    let context = match Context::new(&cli.output, typed(plain)) {
         Ok(context) => context,
         Err(failure) => {
             eprintln!(
@@ -136,6 +149,8 @@ fn dispatch(verb: &Verb, context: &Context) -> Result<u8, Failure> {
         Verb::Facts(args) => facts::run(args, context),
         Verb::Resume(args) => resume::run(args, context),
         Verb::Runs(args) => runs::run(args, context),
+        Verb::Vault(args) => vault::run(args, context),
+        Verb::Config(args) => config::run(args, context),
         Verb::Agent(args) => agent::run(args),
     }
 }

@@ -2,11 +2,11 @@
 
 use super::args::{Connection, Escalation, Hosts, Records, Run};
 use super::context::Context;
-use super::failure::Failure;
-use super::{plays, record};
+use super::failure::{Failure, Kind};
+use super::{listing, plays, record};
 use crate::play::{Request, Source};
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -35,6 +35,9 @@ pub(super) struct Play {
     /// Start at the task of this name
     #[arg(long = "start-at-task", value_name = "NAME")]
     start_at: Option<String>,
+    /// Look for Python modules in these directories (between colons); may be given several times
+    #[arg(short = 'M', long = "module-path", value_name = "PATH")]
+    module_path: Vec<String>,
     /// Run notified handlers also on hosts that failed
     #[arg(long = "force-handlers")]
     force_handlers: bool,
@@ -70,7 +73,10 @@ struct Only {
 }
 
 pub(super) fn run(args: &Play, context: &Context) -> Result<u8, Failure> {
-    let inventory = context.inventory(&args.hosts)?;
+    let inventory = context.inventory_or_none(&args.hosts)?;
+    for path in &args.playbooks {
+        exists(&context.path(path))?;
+    }
     let playbooks = args
         .playbooks
         .iter()
@@ -78,11 +84,13 @@ pub(super) fn run(args: &Play, context: &Context) -> Result<u8, Failure> {
         .collect();
     let mut request = Request::new(Source::Playbooks(playbooks), inventory);
     request.limit.clone_from(&args.hosts.limit);
-    request.tags.clone_from(&args.tags);
-    request.skip_tags.clone_from(&args.skip_tags);
+    let config = &context.config;
+    request.tags = config.list("TAGS_RUN");
+    request.tags.extend(args.tags.iter().cloned());
+    request.skip_tags = config.list("TAGS_SKIP");
+    request.skip_tags.extend(args.skip_tags.iter().cloned());
     request.start_at.clone_from(&args.start_at);
-    request.force_handlers = args.force_handlers;
-    request.facts.flush = args.flush_cache;
+    request.force_handlers = args.force_handlers || config.flag("DEFAULT_FORCE_HANDLERS");
     plays::fill(
         &mut request,
         &args.run,
@@ -90,21 +98,50 @@ pub(super) fn run(args: &Play, context: &Context) -> Result<u8, Failure> {
         &args.escalation,
         context,
     )?;
+    request.facts.flush = args.flush_cache;
+    request.library = library(&args.module_path, context);
+    plays::some_hosts(&request.inventory, "all", request.limit.as_deref(), context)?;
     let only = &args.only;
     if only.syntax_check || only.list_tasks || only.list_hosts || only.list_tags {
-        let look = plays::Look {
+        if only.list_tags && request.tags.is_empty() {
+            // Without tags that were asked for, ansible-playbook also lists those of tasks that only run when they are asked for.
+            request.tags = vec!["all".to_owned(), "never".to_owned()];
+        }
+        let look = listing::Look {
             hosts: only.list_hosts,
             tasks: only.list_tasks,
             tags: only.list_tags,
         };
-        return plays::look(&request, look, context);
+        return listing::look(&request, look, context);
     }
     let record = record::create(
         "play",
         &context.typed,
-        &context.sources(&args.hosts)?,
+        &context.named_sources(&args.hosts),
         &args.records,
         context,
     )?;
     plays::run(request, &args.connection, record, context)
+}
+
+/// A playbook is a file that is there.
+fn exists(path: &Path) -> Result<(), Failure> {
+    let message = match std::fs::metadata(path) {
+        Err(_) => format!("the playbook: {} could not be found", path.display()),
+        Ok(meta) if meta.is_dir() => format!(
+            "the playbook: {} does not appear to be a file",
+            path.display()
+        ),
+        Ok(_) => return Ok(()),
+    };
+    Err(Failure::new(Kind::Error, message))
+}
+
+/// Directories of Python modules: those of the arguments before those of the settings.
+fn library(typed: &[String], context: &Context) -> Vec<PathBuf> {
+    let typed = typed.iter().flat_map(|paths| paths.split(':'));
+    let typed = typed.filter(|path| !path.is_empty());
+    let mut library: Vec<PathBuf> = typed.map(|path| context.path(Path::new(path))).collect();
+    library.extend(context.config.paths("DEFAULT_MODULE_PATH"));
+    library
 }

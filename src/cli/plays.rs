@@ -5,11 +5,14 @@ use super::connections;
 use super::context::Context;
 use super::extra_vars;
 use super::failure::{Failure, Kind};
-use super::record;
+use super::{record, warnings};
+use crate::content::inventory::{Inventory, Unknown};
 use crate::content::place::Cause;
 use crate::journal::{self, Event, RunEnd, Sink};
-use crate::play::{self, Links, PlayError, Request, Summary};
+use crate::play::{self, FactSettings, Gathering, Links, PlayError, Request, Summary};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Puts what all runs share into a request.
 pub(super) fn fill(
@@ -21,18 +24,53 @@ pub(super) fn fill(
 ) -> Result<(), Failure> {
     request.extra_vars = extra_vars::parse(&run.extra_vars, context)?;
     request.check = run.check;
-    request.diff = run.diff;
-    request.forks = Some(connection.forks.max(1));
+    request.diff = run.diff || context.config.flag("DIFF_ALWAYS");
+    request.vault = context.keyring();
+    request.forks = Some(context.forks(connection.forks));
     request.escalate = context.escalation(escalation)?;
-    request.remote_user.clone_from(&connection.user);
-    request.connection.clone_from(&connection.connection);
-    request.facts.cache = Some(context.state().join("facts"));
+    let user = connection.user.clone();
+    request.remote_user = user.or_else(|| context.config.given("DEFAULT_REMOTE_USER"));
+    let kind = connection.connection.clone();
+    request.connection = kind.or_else(|| context.config.given("DEFAULT_TRANSPORT"));
+    request.roles_path = roles_path(context);
+    request.facts = facts(context);
     request.verbosity = context.verbosity;
     request.environment = Arc::clone(&context.environment);
     request.working_directory.clone_from(&context.directory);
     request.terminal = context.interactive;
     request.cancel = context.cancel.clone();
     Ok(())
+}
+
+/// Where roles are looked for after those beside the playbook.
+fn roles_path(context: &Context) -> Vec<PathBuf> {
+    if context.config.given("DEFAULT_ROLES_PATH").is_some() {
+        return context.config.paths("DEFAULT_ROLES_PATH");
+    }
+    vec![
+        context.home.join(".ansible/roles"),
+        PathBuf::from("/usr/share/ansible/roles"),
+        PathBuf::from("/etc/ansible/roles"),
+    ]
+}
+
+/// When facts are gathered, and the cache that settings name. Ansible's own default keeps none.
+pub(super) fn facts(context: &Context) -> FactSettings {
+    let config = &context.config;
+    let gathering = match config.text("DEFAULT_GATHERING").as_str() {
+        "smart" => Gathering::Smart,
+        "explicit" => Gathering::Explicit,
+        _ => Gathering::Implicit,
+    };
+    let seconds = config.integer("CACHE_PLUGIN_TIMEOUT");
+    let seconds = seconds.and_then(|seconds| u64::try_from(seconds).ok());
+    let kept = config.text("CACHE_PLUGIN").ends_with("jsonfile");
+    FactSettings {
+        gathering,
+        cache: config.path("CACHE_PLUGIN_CONNECTION").filter(|_| kept),
+        ttl: Duration::from_secs(seconds.unwrap_or(0)),
+        flush: false,
+    }
 }
 
 /// Runs the plays and records how they ended.
@@ -88,61 +126,29 @@ impl From<PlayError> for Failure {
     }
 }
 
-/// Loads everything, and lists what was asked for; connects to nothing.
-pub(super) fn look(request: &Request, wanted: Look, context: &Context) -> Result<u8, Failure> {
-    let mut text = String::new();
-    for listing in play::list(request)? {
-        text.push_str(&format!("\nplaybook: {}\n", listing.playbook.display()));
-        if !(wanted.hosts || wanted.tasks || wanted.tags) {
-            continue;
+/// Refuses a pattern and a limit that leave no host, as Ansible's commands do before they start.
+pub(super) fn some_hosts(
+    inventory: &Inventory,
+    pattern: &str,
+    limit: Option<&str>,
+    context: &Context,
+) -> Result<(), Failure> {
+    if inventory.hosts().is_empty() {
+        if context.config.flag("LOCALHOST_WARNING") {
+            let text = "provided hosts list is empty, only localhost is available. Note that the implicit localhost \
+                        does not match 'all'";
+            warnings::show(text, context);
         }
-        for (index, play) in listing.plays.iter().enumerate() {
-            text.push_str(&format!(
-                "\n  play #{} ({}): {}\tTAGS: [{}]\n",
-                index + 1,
-                play.pattern,
-                play.name,
-                play.tags.join(", ")
-            ));
-            if wanted.hosts {
-                text.push_str(&format!(
-                    "    pattern: ['{}']\n    hosts ({}):\n",
-                    play.pattern,
-                    play.hosts.len()
-                ));
-                text.extend(play.hosts.iter().map(|host| format!("      {host}\n")));
-            }
-            if wanted.tasks {
-                text.push_str("    tasks:\n");
-                for task in &play.tasks {
-                    let role = task
-                        .role
-                        .as_ref()
-                        .map(|role| format!("{role} : "))
-                        .unwrap_or_default();
-                    text.push_str(&format!(
-                        "      {role}{}\tTAGS: [{}]\n",
-                        task.name,
-                        task.tags.join(", ")
-                    ));
-                }
-            }
-            if wanted.tags {
-                text.push_str(&format!(
-                    "      TASK TAGS: [{}]\n",
-                    play.task_tags.join(", ")
-                ));
-            }
-        }
+        return Ok(());
     }
-    context.print(&text)?;
-    Ok(0)
-}
-
-/// What is listed; nothing means a check of the syntax.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Look {
-    pub hosts: bool,
-    pub tasks: bool,
-    pub tags: bool,
+    let selection = inventory.select(pattern, limit, Unknown::Warn)?;
+    for warning in &selection.warnings {
+        warnings::show(warning, context);
+    }
+    if selection.hosts.is_empty() {
+        let message =
+            "Specified inventory, host pattern and/or --limit leaves us with no hosts to target.";
+        return Err(Failure::new(Kind::Error, message));
+    }
+    Ok(())
 }

@@ -85,7 +85,7 @@ impl Operation {
         context: &Context,
     ) -> Request {
         let mut request = Request::new(Source::Playbooks(Vec::new()), Arc::clone(inventory));
-        request.forks = Some(self.connection.forks.max(1));
+        request.forks = Some(context.forks(self.connection.forks));
         request.escalate = escalate;
         request.remote_user.clone_from(&self.connection.user);
         request.connection.clone_from(&self.connection.connection);

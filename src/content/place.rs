@@ -56,6 +56,8 @@ pub struct Fault {
     /// Each a sentence that tells what to do.
     pub hints: Vec<String>,
     pub cause: Cause,
+    /// Right in Ansible, and nothing that kopsrun can do: who only lists playbooks isn't stopped by it.
+    pub unsupported: bool,
 }
 
 /// What a fault comes from, as far as that changes what follows.
@@ -75,6 +77,7 @@ impl Fault {
             place: None,
             hints: Vec::new(),
             cause: Cause::Mistake,
+            unsupported: false,
         }
     }
 
@@ -88,6 +91,13 @@ impl Fault {
     #[must_use]
     pub fn at(mut self, place: &Place) -> Self {
         self.place.get_or_insert_with(|| place.clone());
+        self
+    }
+
+    /// Marks what Ansible could do.
+    #[must_use]
+    pub fn unsupported(mut self) -> Self {
+        self.unsupported = true;
         self
     }
 

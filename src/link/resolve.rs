@@ -74,6 +74,10 @@ impl Resolver<'_> {
             .iter()
             .find_map(|name| (self.vars)(name))
             .filter(|value| !value.is_empty())
+            .or_else(|| {
+                let variables = &self.settings.variables;
+                names.iter().find_map(|name| variables.get(*name).cloned())
+            })
     }
 
     fn connection(&self) -> Result<Connection, Fault> {

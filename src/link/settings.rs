@@ -47,6 +47,8 @@ pub struct Settings {
     pub password: Option<Secret<String>>,
     /// `--private-key`: where the inventory names no key.
     pub private_key: Option<PathBuf>,
+    /// Variables of connections (`ansible_ssh_common_args`) where the inventory has none.
+    pub variables: BTreeMap<String, String>,
     pub prompt: Arc<dyn Prompt>,
 }
 
@@ -72,6 +74,7 @@ impl Settings {
             user: None,
             password: None,
             private_key: None,
+            variables: BTreeMap::new(),
             prompt: Arc::new(NoPrompt),
         }
     }

@@ -164,7 +164,7 @@ impl Run {
         let inventory = self.store.inventory();
         // As in Ansible: `--limit` says whose facts are forgotten.
         let limited = self.request.limit.as_deref().and_then(|limit| {
-            let selected = inventory.select("all", Some(limit), Unknown::Fault);
+            let selected = inventory.select("all", Some(limit), Unknown::Warn);
             Some(selected.ok()?.hosts)
         });
         let hosts: Vec<HostName> = inventory.hosts();

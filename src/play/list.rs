@@ -2,48 +2,53 @@
 
 use super::keep::{as_text, render};
 use super::request::{PlayError, Request, Source};
-use super::start::{extra_vars, loader};
+use super::start::{extra_vars, reader};
 use super::tags::{self, Tags};
 use super::view::fault;
 use crate::content::inventory::{Unknown, Var};
+use crate::content::place::Fault;
 use crate::content::playbook::{Item, Play, Task};
-use crate::content::template::Templar;
-use crate::content::value::Value;
+use crate::content::template::{Templar, TemplateSettings};
+use crate::content::value::{Value, read};
 use crate::content::vars::{HostScope, Learned};
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// One playbook.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Listing {
     pub playbook: PathBuf,
     pub plays: Vec<PlayListing>,
+    /// What is suspicious, and what kopsrun can't run.
+    pub warnings: Vec<Fault>,
 }
 
 /// One play.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlayListing {
     pub name: String,
-    pub pattern: String,
+    /// Its `hosts:`, rendered: one pattern, or a list of them.
+    pub patterns: Vec<String>,
     pub hosts: Vec<String>,
     pub tags: Vec<String>,
-    /// Tasks that the tags let run; dynamic includes as one task.
+    /// Tasks that the tags let run; dynamic includes as one task. Without those of `rescue` and `always`, as
+    /// ansible-playbook lists them.
     pub tasks: Vec<TaskListing>,
-    /// Tags of all of its tasks.
-    pub task_tags: Vec<String>,
 }
 
 /// One task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskListing {
+    /// As it was written, templates included; its module where it has no name.
     pub name: String,
     pub role: Option<String>,
+    /// Its own and those around it, the play's included; sorted.
     pub tags: Vec<String>,
     pub place: String,
 }
 
 /// Reads and checks the playbooks of a request and says what would run. `--syntax-check` is this without the result.
+/// Modules that Ansible has and kopsrun hasn't are warnings here: only running them is refused.
 pub fn list(request: &Request) -> Result<Vec<Listing>, PlayError> {
     let extra = extra_vars(request);
     let Source::Playbooks(paths) = &request.source else {
@@ -51,19 +56,20 @@ pub fn list(request: &Request) -> Result<Vec<Listing>, PlayError> {
     };
     let (mut listings, mut faults) = (Vec::new(), Vec::new());
     for path in paths {
-        match loader(request, &extra).playbook(path) {
+        match reader(request, &extra, true).playbook(path) {
             Ok(playbook) => {
-                let mut plays = Vec::new();
+                let mut listing = Listing {
+                    playbook: path.clone(),
+                    plays: Vec::new(),
+                    warnings: playbook.warnings,
+                };
                 for play in &playbook.plays {
-                    match play_listing(request, play) {
-                        Ok(listing) => plays.push(listing),
+                    match play_listing(request, play, &mut listing.warnings) {
+                        Ok(play) => listing.plays.push(play),
                         Err(fault) => faults.push(fault),
                     }
                 }
-                listings.push(Listing {
-                    playbook: path.clone(),
-                    plays,
-                });
+                listings.push(listing);
             }
             Err(mut found) => faults.append(&mut found),
         }
@@ -78,53 +84,42 @@ pub fn list(request: &Request) -> Result<Vec<Listing>, PlayError> {
 fn play_listing(
     request: &Request,
     play: &Play,
-) -> Result<PlayListing, crate::content::place::Fault> {
-    let scope = HostScope {
-        magic: Vec::new(),
-        extra: extra_vars(request),
-        frame: None,
-        play: Some(Arc::clone(&play.frame)),
-        files: Vec::new(),
-        roles: Arc::from([]),
-        learned: Arc::new(Learned::default()),
-        inventory: Arc::default(),
-        settings: Arc::default(),
-    };
-    let templar = Templar::new(Arc::new(scope), Arc::default());
+    warnings: &mut Vec<Fault>,
+) -> Result<PlayListing, Fault> {
+    let templar = templar(request, play);
     // What only hosts know stays as it is written.
     let text = |var: &Var| as_text(&render(&templar, var).unwrap_or_else(|_| var.value.clone()));
-    let pattern = match templar.render(&play.hosts.value).map_err(fault) {
-        Ok(Value::List(items)) => {
-            let items = items.read().map(|items| items.clone()).unwrap_or_default();
-            items.iter().map(as_text).collect::<Vec<_>>().join(",")
+    let mut patterns = Vec::new();
+    for written in &play.patterns {
+        match templar.render(&written.value).map_err(fault) {
+            Ok(Value::List(items)) => patterns.extend(read(&items).iter().map(as_text)),
+            Ok(other) => patterns.push(as_text(&other)),
+            Err(fault) => return Err(fault.at(&written.place)),
         }
-        Ok(other) => as_text(&other),
-        Err(fault) => return Err(fault.at(&play.hosts.place)),
-    };
+    }
+    let pattern = patterns.join(",");
     let selection = request
         .inventory
         .select(&pattern, request.limit.as_deref(), Unknown::Warn)
         .map_err(|fault| fault.at(&play.hosts.place))?;
+    warnings.extend(selection.warnings.into_iter().map(Fault::new));
     let wanted = Tags::new(&request.tags, &request.skip_tags);
-    let mut all = BTreeSet::new();
     let mut tasks = Vec::new();
     let mut visit = |task: &Task| {
         let has = tags::of(&task.frame, |var| {
             Ok(render(&templar, var).unwrap_or_else(|_| var.value.clone()))
         })
         .unwrap_or_default();
-        if &*task.module == "meta" || !wanted.choose(&has) {
+        if !wanted.choose(&has) {
             return;
         }
-        all.extend(has.iter().cloned());
+        let name = task.name.as_ref().map(|name| as_text(&name.value));
+        let name = name.filter(|name| !name.is_empty());
+        let role = task.frame.role().map(|role| role.name.to_string());
         tasks.push(TaskListing {
-            name: task
-                .name
-                .as_ref()
-                .map(text)
-                .filter(|name| !name.is_empty())
-                .unwrap_or_else(|| unnamed(task).to_string()),
-            role: task.frame.role().map(|role| role.name.to_string()),
+            // An `include_role` says which role in its own way.
+            role: role.filter(|_| name.is_some() && &*task.module != "include_role"),
+            name: name.unwrap_or_else(|| task.action.to_string()),
             tags: has.into_iter().collect(),
             place: task.place.to_string(),
         });
@@ -139,13 +134,33 @@ fn play_listing(
     }
     let own = tags::of(&play.frame, |var| render(&templar, var)).unwrap_or_default();
     Ok(PlayListing {
-        name: play.name.as_ref().map_or_else(|| pattern.clone(), text),
-        pattern,
+        name: play.name.as_ref().map_or(pattern, text),
+        patterns,
         hosts: selection.hosts.iter().map(ToString::to_string).collect(),
         tags: own.into_iter().collect(),
         tasks,
-        task_tags: all.into_iter().collect(),
     })
+}
+
+/// Renders what a play says of itself, with what is known before any host is.
+fn templar(request: &Request, play: &Play) -> Templar {
+    let scope = HostScope {
+        magic: Vec::new(),
+        extra: extra_vars(request),
+        frame: None,
+        play: Some(Arc::clone(&play.frame)),
+        files: Vec::new(),
+        roles: Arc::from([]),
+        learned: Arc::new(Learned::default()),
+        inventory: Arc::default(),
+        settings: Arc::default(),
+    };
+    let settings = TemplateSettings {
+        vault: Arc::clone(&request.vault),
+        environment: Arc::clone(&request.environment),
+        ..TemplateSettings::default()
+    };
+    Templar::new(Arc::new(scope), Arc::new(settings))
 }
 
 /// What stands for the name of a task that has none: its module, and which role an `include_role` includes.
@@ -163,11 +178,7 @@ fn walk(items: &[Item], visit: &mut dyn FnMut(&Task)) {
     for item in items {
         match item {
             Item::Task(task) => visit(task),
-            Item::Block(block) => {
-                for section in [&block.tasks, &block.rescue, &block.always] {
-                    walk(section, visit);
-                }
-            }
+            Item::Block(block) => walk(&block.tasks, visit),
             Item::RoleEnd(_) => {}
         }
     }

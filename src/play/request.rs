@@ -40,6 +40,8 @@ pub struct Request {
     pub roles_path: Vec<PathBuf>,
     /// Searched for collections after `collections/` beside the playbook.
     pub collections_path: Vec<PathBuf>,
+    /// Directories of Python modules, searched after `library/` beside playbooks and in roles.
+    pub library: Vec<PathBuf>,
     pub facts: FactSettings,
     /// Run notified handlers also on hosts that failed.
     pub force_handlers: bool,
@@ -134,6 +136,7 @@ impl Request {
             connection: None,
             roles_path: Vec::new(),
             collections_path: Vec::new(),
+            library: Vec::new(),
             facts: FactSettings::default(),
             force_handlers: false,
             verbosity: 0,

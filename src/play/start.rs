@@ -33,8 +33,13 @@ pub(super) fn extra_vars(request: &Request) -> Arc<Vars> {
     Arc::new(vars.collect())
 }
 
-/// Reads playbooks as the request says.
+/// Reads playbooks as the request says, to run them.
 pub(super) fn loader(request: &Request, extra: &Arc<Vars>) -> Loader {
+    reader(request, extra, false)
+}
+
+/// The same, perhaps only to list what they hold.
+pub(super) fn reader(request: &Request, extra: &Arc<Vars>, listing: bool) -> Loader {
     let environment = Arc::clone(&request.environment);
     let vault = Arc::clone(&request.vault);
     Loader::new(Settings {
@@ -43,6 +48,8 @@ pub(super) fn loader(request: &Request, extra: &Arc<Vars>) -> Loader {
         collections_path: request.collections_path.clone(),
         extra_vars: Arc::clone(extra),
         vault: Arc::clone(&request.vault),
+        library: request.library.clone(),
+        listing,
         render: Arc::new(move |var, layers| {
             let scope = HostScope {
                 magic: Vec::new(),
@@ -166,10 +173,9 @@ fn never_started(request: &Request) -> Fault {
 /// Everything that the request names, or every fault in it.
 fn read(request: &Request, extra: &Arc<Vars>) -> Result<Vec<Ready>, Vec<Fault>> {
     let (mut ready, mut faults) = (Vec::new(), Vec::new());
-    let select = |pattern: &str| {
-        request
-            .inventory
-            .select(pattern, request.limit.as_deref(), Unknown::Fault)
+    let select = |pattern: &str, unknown| {
+        let inventory = &request.inventory;
+        inventory.select(pattern, request.limit.as_deref(), unknown)
     };
     match &request.source {
         Source::Playbooks(paths) => {
@@ -185,9 +191,10 @@ fn read(request: &Request, extra: &Arc<Vars>) -> Result<Vec<Ready>, Vec<Fault>> 
                     Err(mut found) => faults.append(&mut found),
                 }
             }
-            // A limit that names nobody is a mistake of the person who typed it.
-            if request.limit.is_some() {
-                faults.extend(select("all").err());
+            // A limit that leaves nobody is a mistake of the person who typed it.
+            let nobody = select("all", Unknown::Warn).is_ok_and(|left| left.hosts.is_empty());
+            if request.limit.is_some() && nobody {
+                faults.extend(select("all", Unknown::Fault).err());
             }
         }
         Source::Task {
@@ -206,7 +213,7 @@ fn read(request: &Request, extra: &Arc<Vars>) -> Result<Vec<Ready>, Vec<Fault>> 
                 }),
                 Err(mut found) => faults.append(&mut found),
             }
-            faults.extend(select(pattern).err());
+            faults.extend(select(pattern, Unknown::Fault).err());
         }
     }
     if faults.is_empty() {

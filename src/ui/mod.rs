@@ -9,3 +9,4 @@ mod json;
 pub mod plan;
 pub mod snippet;
 pub mod table;
+pub mod wrap;

@@ -192,8 +192,7 @@ impl Inventory {
 
     /// Hosts that a pattern selects, cut down by `--limit` (a pattern itself, with `@file`).
     ///
-    /// `unknown` is for the pattern; an unknown name in the limit is always a fault. Globs and regular expressions that
-    /// match nothing are warnings.
+    /// `unknown` is for the names in both; globs and regular expressions that match nothing are warnings.
     pub fn select(
         &self,
         pattern: &str,

@@ -272,7 +272,7 @@ fn unknown_names_are_faults_or_warnings() {
     );
     assert!(found.hosts.is_empty());
     let fault = inventory
-        .select("all", Some("!nod1"), Unknown::Warn)
+        .select("all", Some("!nod1"), Unknown::Fault)
         .expect_err("limit");
     assert!(fault.hints[0].contains("node1"), "{fault:?}");
     assert!(inventory.select("web*", None, Unknown::Fault).is_ok());

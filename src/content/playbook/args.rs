@@ -1,11 +1,11 @@
 //! What a task does: its module and arguments, in every way of writing them.
 
-use super::kv;
 use super::load::Pass;
 use super::modules;
 use super::setting::{self, text, var};
 use super::task::{Cx, Draft};
 use super::tree::Args;
+use super::{foreign, kv};
 use crate::content::inventory::Var;
 use crate::content::place::{Fault, Place};
 use crate::content::value::Value;
@@ -62,7 +62,12 @@ impl Pass<'_> {
             (name.to_owned(), key.place.clone(), value.clone())
         };
         let Some(spec) = modules::resolve(&name) else {
-            self.faults.push(modules::unknown(&name, &place));
+            let fault = modules::unknown(&name, &place);
+            if self.loader.settings.listing && self.is_elsewhere(&name, &place) {
+                self.warnings.push(fault.unsupported());
+                return Some((&foreign::MODULE, Arc::from(name), Args::default()));
+            }
+            self.faults.push(fault);
             return None;
         };
         let mut places = HashMap::new();
@@ -74,8 +79,11 @@ impl Pass<'_> {
             .into_iter()
             .chain(&draft.keywords.defaults)
             .collect();
-        let checked = check(spec, &args, &defaults, &places, &place);
-        self.ok(checked)?;
+        match check(spec, &args, &defaults, &places, &place) {
+            // Ansible looks at arguments when a task runs.
+            Err(fault) if self.loader.settings.listing => self.warnings.push(fault.unsupported()),
+            checked => self.ok(checked)?,
+        }
         Some((spec, Arc::from(name), args))
     }
 

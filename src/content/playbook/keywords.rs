@@ -184,7 +184,8 @@ pub fn recognise(name: &str, on: On, place: &Place) -> Result<Word, Fault> {
         Own => Ok(Word::Own(known)),
         NotYet(hint) => Err(Fault::new(format!("`{name}` is not supported yet"))
             .at(place)
-            .hint(*hint)),
+            .hint(*hint)
+            .unsupported()),
     }
 }
 

@@ -28,6 +28,10 @@ pub struct Settings {
     pub statics: Arc<Vars>,
     /// Opens files that ansible-vault encrypted.
     pub vault: Arc<Keyring>,
+    /// Directories of Python modules, searched after `library/` beside playbooks and in roles.
+    pub library: Vec<PathBuf>,
+    /// Playbooks are only looked at: modules that Ansible has and kopsrun hasn't are warnings.
+    pub listing: bool,
     pub render: Arc<Render>,
 }
 
@@ -205,7 +209,13 @@ impl<'a> Pass<'a> {
         }
     }
 
-    fn finish<T>(self, found: T) -> Result<(T, Vec<Fault>), Vec<Fault>> {
+    fn finish<T>(mut self, found: T) -> Result<(T, Vec<Fault>), Vec<Fault>> {
+        if self.loader.settings.listing {
+            let (can_not, wrong): (Vec<_>, Vec<_>) =
+                self.faults.into_iter().partition(|fault| fault.unsupported);
+            self.faults = wrong;
+            self.warnings.extend(can_not);
+        }
         if self.faults.is_empty() {
             Ok((found, self.warnings))
         } else {

@@ -6,6 +6,7 @@
 mod args;
 mod argument_spec;
 mod collections;
+mod foreign;
 mod import;
 mod keywords;
 pub mod kv;

@@ -164,7 +164,8 @@ impl Pass<'_> {
             self.faults.push(self.no_hosts(node));
             return None;
         };
-        let hosts = self.ok(setting::list(hosts).and_then(|names| hosts_value(&names, hosts)))?;
+        let patterns = self.ok(setting::list(hosts))?;
+        let hosts = self.ok(hosts_value(&patterns, hosts))?;
         let mut draft = Draft::default();
         let mut keywords = Keywords::default();
         for (key, value) in entries {
@@ -201,6 +202,7 @@ impl Pass<'_> {
             Some("host_pinned") => Strategy::HostPinned,
             _ => Strategy::Linear,
         };
+        draft.patterns = patterns;
         Some(self.body(node, file, hosts, draft, &frame, outer))
     }
 
@@ -254,6 +256,7 @@ impl Pass<'_> {
             file: Arc::clone(file),
             name: draft.name,
             hosts,
+            patterns: draft.patterns,
             gather_facts: draft.gather_facts,
             gather_subset: draft.gather_subset,
             gather_timeout: draft.gather_timeout,
@@ -370,6 +373,7 @@ fn hosts_value(names: &[Var], node: &Node) -> Result<Var, Fault> {
 /// Fields of a play while it is read.
 #[derive(Default)]
 struct Draft {
+    patterns: Vec<Var>,
     name: Option<Var>,
     gather_facts: Option<Var>,
     gather_subset: Option<Var>,

@@ -24,6 +24,8 @@ fn read_in(dir: &Path) -> Result<Playbook, Vec<Fault>> {
         collections_path: Vec::new(),
         extra_vars: Arc::default(),
         vault: Arc::default(),
+        library: Vec::new(),
+        listing: false,
         render: Arc::new(|var, _| Ok(var.value.clone())),
     })
     .playbook(&dir.join("site.yml"))

@@ -14,7 +14,10 @@ pub struct Play {
     /// The file it stands in.
     pub file: Arc<Path>,
     pub name: Option<Var>,
+    /// One pattern; a list is joined by commas.
     pub hosts: Var,
+    /// `hosts:` as it was written: one pattern, or each of a list.
+    pub patterns: Vec<Var>,
     pub gather_facts: Option<Var>,
     pub gather_subset: Option<Var>,
     pub gather_timeout: Option<Var>,

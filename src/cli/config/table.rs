@@ -1,0 +1,112 @@
+//! The settings that mean something here: Ansible's names, where they are written, and their defaults.
+
+/// How a value is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Text,
+    Bool,
+    Integer,
+    /// Words between commas.
+    List,
+    Path,
+    /// Paths between colons.
+    PathSpec,
+    /// Paths between commas.
+    PathList,
+    OneOf(&'static [&'static str]),
+}
+
+/// One setting, under its name in `ansible-config dump`.
+pub(super) struct Setting {
+    pub name: &'static str,
+    /// Section and key; of several the last one that is set wins.
+    pub ini: &'static [(&'static str, &'static str)],
+    pub env: &'static [&'static str],
+    pub kind: Kind,
+    pub default: &'static str,
+}
+
+const fn setting(
+    name: &'static str,
+    ini: &'static [(&'static str, &'static str)],
+    env: &'static [&'static str],
+    kind: Kind,
+    default: &'static str,
+) -> Setting {
+    Setting {
+        name,
+        ini,
+        env,
+        kind,
+        default,
+    }
+}
+
+const GATHERING: Kind = Kind::OneOf(&["implicit", "explicit", "smart"]);
+const CACHES: Kind = Kind::OneOf(&[
+    "memory",
+    "jsonfile",
+    "ansible.builtin.memory",
+    "ansible.builtin.jsonfile",
+]);
+
+/// In order of name.
+#[rustfmt::skip]
+pub(super) const SETTINGS: &[Setting] = &[
+    setting("ANSIBLE_FORCE_COLOR", &[("defaults", "force_color")], &["ANSIBLE_FORCE_COLOR"], Kind::Bool, "False"),
+    setting("ANSIBLE_NOCOLOR", &[("defaults", "nocolor")], &["ANSIBLE_NOCOLOR", "NO_COLOR"], Kind::Bool, "False"),
+    setting("BECOME_PASSWORD_FILE", &[("defaults", "become_password_file")], &["ANSIBLE_BECOME_PASSWORD_FILE"], Kind::Path, ""),
+    setting("CACHE_PLUGIN", &[("defaults", "fact_caching")], &["ANSIBLE_CACHE_PLUGIN"], CACHES, "memory"),
+    setting("CACHE_PLUGIN_CONNECTION", &[("defaults", "fact_caching_connection")], &["ANSIBLE_CACHE_PLUGIN_CONNECTION"], Kind::Path, ""),
+    setting("CACHE_PLUGIN_TIMEOUT", &[("defaults", "fact_caching_timeout")], &["ANSIBLE_CACHE_PLUGIN_TIMEOUT"], Kind::Integer, "86400"),
+    setting("CALLBACKS_ENABLED", &[("defaults", "callbacks_enabled")], &["ANSIBLE_CALLBACKS_ENABLED"], Kind::List, ""),
+    setting("CALLBACK_RESULT_FORMAT", &[("defaults", "callback_result_format")], &["ANSIBLE_CALLBACK_RESULT_FORMAT"], Kind::OneOf(&["json", "yaml"]), "json"),
+    setting("CHECK_MODE_MARKERS", &[("defaults", "check_mode_markers")], &["ANSIBLE_CHECK_MODE_MARKERS"], Kind::Bool, "False"),
+    setting("CONNECTION_PASSWORD_FILE", &[("defaults", "connection_password_file")], &["ANSIBLE_CONNECTION_PASSWORD_FILE"], Kind::Path, ""),
+    setting("DEFAULT_ASK_PASS", &[("defaults", "ask_pass")], &["ANSIBLE_ASK_PASS"], Kind::Bool, "False"),
+    setting("DEFAULT_ASK_VAULT_PASS", &[("defaults", "ask_vault_pass")], &["ANSIBLE_ASK_VAULT_PASS"], Kind::Bool, "False"),
+    setting("DEFAULT_BECOME", &[("privilege_escalation", "become")], &["ANSIBLE_BECOME"], Kind::Bool, "False"),
+    setting("DEFAULT_BECOME_ASK_PASS", &[("privilege_escalation", "become_ask_pass")], &["ANSIBLE_BECOME_ASK_PASS"], Kind::Bool, "False"),
+    setting("DEFAULT_BECOME_METHOD", &[("privilege_escalation", "become_method")], &["ANSIBLE_BECOME_METHOD"], Kind::Text, "sudo"),
+    setting("DEFAULT_BECOME_USER", &[("privilege_escalation", "become_user")], &["ANSIBLE_BECOME_USER"], Kind::Text, "root"),
+    setting("DEFAULT_FORCE_HANDLERS", &[("defaults", "force_handlers")], &["ANSIBLE_FORCE_HANDLERS"], Kind::Bool, "False"),
+    setting("DEFAULT_FORKS", &[("defaults", "forks")], &["ANSIBLE_FORKS"], Kind::Integer, "50"),
+    setting("DEFAULT_GATHERING", &[("defaults", "gathering")], &["ANSIBLE_GATHERING"], GATHERING, "implicit"),
+    setting("DEFAULT_HOST_LIST", &[("defaults", "inventory")], &["ANSIBLE_INVENTORY"], Kind::PathList, "/etc/ansible/hosts"),
+    setting("DEFAULT_LOG_PATH", &[("defaults", "log_path")], &["ANSIBLE_LOG_PATH"], Kind::Path, ""),
+    setting("DEFAULT_MODULE_PATH", &[("defaults", "library")], &["ANSIBLE_LIBRARY"], Kind::PathSpec, "~/.ansible/plugins/modules:/usr/share/ansible/plugins/modules"),
+    setting("DEFAULT_PRIVATE_KEY_FILE", &[("defaults", "private_key_file")], &["ANSIBLE_PRIVATE_KEY_FILE"], Kind::Path, ""),
+    setting("DEFAULT_REMOTE_PORT", &[("defaults", "remote_port")], &["ANSIBLE_REMOTE_PORT"], Kind::Text, ""),
+    setting("DEFAULT_REMOTE_USER", &[("defaults", "remote_user")], &["ANSIBLE_REMOTE_USER"], Kind::Text, ""),
+    setting("DEFAULT_ROLES_PATH", &[("defaults", "roles_path")], &["ANSIBLE_ROLES_PATH"], Kind::PathSpec, "~/.ansible/roles:/usr/share/ansible/roles:/etc/ansible/roles"),
+    setting("DEFAULT_STDOUT_CALLBACK", &[("defaults", "stdout_callback")], &["ANSIBLE_STDOUT_CALLBACK"], Kind::Text, "default"),
+    setting("DEFAULT_TIMEOUT", &[("defaults", "timeout")], &["ANSIBLE_TIMEOUT"], Kind::Integer, "10"),
+    setting("DEFAULT_TRANSPORT", &[("defaults", "transport")], &["ANSIBLE_TRANSPORT"], Kind::Text, "ssh"),
+    setting("DEFAULT_VAULT_ENCRYPT_IDENTITY", &[("defaults", "vault_encrypt_identity")], &["ANSIBLE_VAULT_ENCRYPT_IDENTITY"], Kind::Text, ""),
+    setting("DEFAULT_VAULT_IDENTITY", &[("defaults", "vault_identity")], &["ANSIBLE_VAULT_IDENTITY"], Kind::Text, "default"),
+    setting("DEFAULT_VAULT_IDENTITY_LIST", &[("defaults", "vault_identity_list")], &["ANSIBLE_VAULT_IDENTITY_LIST"], Kind::List, ""),
+    setting("DEFAULT_VAULT_ID_MATCH", &[("defaults", "vault_id_match")], &["ANSIBLE_VAULT_ID_MATCH"], Kind::Bool, "False"),
+    setting("DEFAULT_VAULT_PASSWORD_FILE", &[("defaults", "vault_password_file")], &["ANSIBLE_VAULT_PASSWORD_FILE"], Kind::Path, ""),
+    setting("DEFAULT_VERBOSITY", &[("defaults", "verbosity")], &["ANSIBLE_VERBOSITY"], Kind::Integer, "0"),
+    setting("DIFF_ALWAYS", &[("diff", "always")], &["ANSIBLE_DIFF_ALWAYS"], Kind::Bool, "False"),
+    setting("DISPLAY_FAILED_STDERR", &[("defaults", "display_failed_stderr")], &["ANSIBLE_DISPLAY_FAILED_STDERR"], Kind::Bool, "False"),
+    setting("DISPLAY_OK_HOSTS", &[("defaults", "display_ok_hosts")], &["ANSIBLE_DISPLAY_OK_HOSTS"], Kind::Bool, "True"),
+    setting("DISPLAY_SKIPPED_HOSTS", &[("defaults", "display_skipped_hosts")], &["ANSIBLE_DISPLAY_SKIPPED_HOSTS"], Kind::Bool, "True"),
+    setting("EDITOR", &[("defaults", "editor")], &["EDITOR", "ANSIBLE_EDITOR"], Kind::Text, "vi"),
+    setting("HOST_KEY_CHECKING", &[("defaults", "host_key_checking")], &["ANSIBLE_HOST_KEY_CHECKING"], Kind::Bool, "True"),
+    setting("INVENTORY_IGNORE_EXTS", &[("defaults", "inventory_ignore_extensions"), ("inventory", "ignore_extensions")], &["ANSIBLE_INVENTORY_IGNORE"], Kind::List, ".pyc, .pyo, .swp, .bak, ~, .rpm, .md, .txt, .rst, .orig, .ini, .cfg, .retry"),
+    setting("INVENTORY_IGNORE_PATTERNS", &[("defaults", "inventory_ignore_patterns"), ("inventory", "ignore_patterns")], &["ANSIBLE_INVENTORY_IGNORE_REGEX"], Kind::List, ""),
+    setting("LOCALHOST_WARNING", &[("defaults", "localhost_warning")], &["ANSIBLE_LOCALHOST_WARNING"], Kind::Bool, "True"),
+    setting("PAGER", &[("defaults", "pager")], &["PAGER", "ANSIBLE_PAGER"], Kind::Text, "less"),
+    setting("RETRY_FILES_ENABLED", &[("defaults", "retry_files_enabled")], &["ANSIBLE_RETRY_FILES_ENABLED"], Kind::Bool, "False"),
+    setting("RETRY_FILES_SAVE_PATH", &[("defaults", "retry_files_save_path")], &["ANSIBLE_RETRY_FILES_SAVE_PATH"], Kind::Path, ""),
+    setting("SSH_ARGS", &[("ssh_connection", "ssh_args")], &["ANSIBLE_SSH_ARGS"], Kind::Text, ""),
+    setting("SSH_COMMON_ARGS", &[("ssh_connection", "ssh_common_args")], &["ANSIBLE_SSH_COMMON_ARGS"], Kind::Text, ""),
+    setting("SSH_EXTRA_ARGS", &[("ssh_connection", "ssh_extra_args")], &["ANSIBLE_SSH_EXTRA_ARGS"], Kind::Text, ""),
+    setting("TAGS_RUN", &[("tags", "run")], &["ANSIBLE_RUN_TAGS"], Kind::List, ""),
+    setting("TAGS_SKIP", &[("tags", "skip")], &["ANSIBLE_SKIP_TAGS"], Kind::List, ""),
+];
+
+pub(super) fn find(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.name == name)
+}
