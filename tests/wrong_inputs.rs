@@ -103,8 +103,13 @@ fn inventories() {
     let play = |inventory: &str| case.kopsrun(&["play", "site.yml", "-i", inventory]);
     play("nowhere.yml").refused(&["nowhere.yml", "No such file", "`-i node1,`"]);
     std::fs::remove_file(case.path().join("inventory.yml")).expect("removed");
-    case.play()
-        .refused(&["no inventory", "-i inventory.yml", "KOPSRUN_INVENTORY"]);
+    // As in Ansible a play may be for this machine alone; other verbs need to know of hosts.
+    case.play().says(0, &["only implicit localhost"]);
+    case.kopsrun(&["replace-node", "a"]).refused(&[
+        "no inventory",
+        "-i inventory.yml",
+        "KOPSRUN_INVENTORY",
+    ]);
     let case = case.add("tab.yml", "all:\n  hosts:\n\ta:\n");
     let listed = case.kopsrun(&["inventory", "--list", "-i", "tab.yml"]);
     listed.refused(&["tab.yml:3:1", "isn't valid YAML", "allows only spaces"]);
@@ -136,7 +141,7 @@ fn yaml_of_playbooks() {
         .play()
         .refused(&["site.yml:6:14", "quote"]);
     case.kopsrun(&["play", "missing.yml"])
-        .refused(&["missing.yml", "No such file"]);
+        .says(1, &["missing.yml could not be found", "No such file"]);
 }
 
 #[test]
@@ -147,7 +152,7 @@ fn hosts_and_nodes_that_are_not_there() {
         "the inventory knows all, ungrouped, etcd, a, b",
     ]);
     case.kopsrun(&["play", "site.yml", "-l", "ect*:nodes"])
-        .refused(&["the inventory knows"]);
+        .says(1, &["leaves us with no hosts", "the inventory knows"]);
     case.kopsrun(&["play", "site.yml", "-l", "@limits"])
         .refused(&["limits"]);
     case.kopsrun(&["restore", "certs", "node9"])
@@ -315,7 +320,7 @@ fn circles() {
 fn extra_variables_and_options() {
     let case = tasks("    - ping:\n");
     let with = |vars: &str| case.kopsrun(&["play", "site.yml", "-e", vars]);
-    with("@none.yml").refused(&["none.yml", "No such file"]);
+    with("@none.yml").says(1, &["none.yml", "No such file"]);
     with("{bad").refused(&["-e", "isn't valid YAML"]);
     with("word").refused(&["word"]);
     case.kopsrun(&["play", "site.yml", "--no-such"])

@@ -127,7 +127,10 @@ pub(super) fn run(args: &Play, context: &Context) -> Result<u8, Failure> {
 /// A playbook is a file that is there.
 fn exists(path: &Path) -> Result<(), Failure> {
     let message = match std::fs::metadata(path) {
-        Err(_) => format!("the playbook: {} could not be found", path.display()),
+        Err(error) => format!(
+            "the playbook: {} could not be found: {error}",
+            path.display()
+        ),
         Ok(meta) if meta.is_dir() => format!(
             "the playbook: {} does not appear to be a file",
             path.display()

@@ -148,7 +148,12 @@ pub(super) fn some_hosts(
     if selection.hosts.is_empty() {
         let message =
             "Specified inventory, host pattern and/or --limit leaves us with no hosts to target.";
-        return Err(Failure::new(Kind::Error, message));
+        let mut failure = Failure::new(Kind::Error, message);
+        // Which name is wrong, and what it may have meant.
+        if let Err(fault) = inventory.select(pattern, limit, Unknown::Fault) {
+            failure = fault.hints.into_iter().fold(failure, Failure::hint);
+        }
+        return Err(failure);
     }
     Ok(())
 }
