@@ -1,6 +1,7 @@
 //! What a backup set holds, in words and hashes, so that it can be judged without being unpacked.
 
 use super::certificate::CertificateInfo;
+use super::snapshot::Summary;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -18,6 +19,32 @@ pub struct Manifest {
     /// Nodes that are missing from the set, and why. Not empty: the set is partial.
     #[serde(default)]
     pub missing: Vec<MissingNode>,
+    /// Of etcd.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<Snapshot>,
+}
+
+/// A snapshot of etcd, and where it comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Name of the file beside the manifest, as `etcdctl snapshot save` writes it.
+    pub file: String,
+    pub size: u64,
+    pub sha256: String,
+    /// In hexadecimal, as etcdctl prints it.
+    pub cluster_id: String,
+    /// Id and name of the member that it was taken from.
+    pub member_id: String,
+    pub member: String,
+    pub etcd_version: String,
+    /// Of the cluster, before the snapshot was begun: everything up to here is in it.
+    pub revision_before: i64,
+    /// The highest raft index of all members then; a restore has to begin beyond it.
+    pub raft_index: u64,
+    /// The cluster had no majority: writes that it had accepted last may be missing.
+    pub without_majority: bool,
+    /// What was read back from the file.
+    pub summary: Summary,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

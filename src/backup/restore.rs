@@ -1,8 +1,9 @@
 //! Put certificates of a backup back where they were, with the mode and owner that they had.
 
 use super::archive;
-use super::certs::{BackupError, Set};
+use super::error::BackupError;
 use super::manifest::{EntryKind, FileEntry, NodeArchive};
+use super::sets::Set;
 use crate::cluster::Hand;
 use crate::journal::{Event, Level, Sink};
 use indexmap::IndexMap;

@@ -67,6 +67,7 @@ fn set(root: &Path, ca: &str) -> Set {
             files: super::archive::entries(&path).expect("read"),
         }],
         missing: Vec::new(),
+        snapshot: None,
     };
     fs::write(
         dir.join("manifest.json"),

@@ -5,15 +5,16 @@ use super::context::Context;
 use super::failure::{Failure, Kind};
 use super::record;
 use super::site::Operation;
-use crate::backup::{self, BackupError, Found};
+use crate::backup::manifest::Snapshot;
+use crate::backup::{self, BackupError, Found, Set};
 use crate::content::inventory::Unknown;
 use crate::content::place::Fault;
 use crate::journal::{Event, RunEnd, Sink};
-use crate::ops::certs;
+use crate::ops::{certs, snapshot};
 use crate::ui::table::Table;
 use clap::{Args, Subcommand};
 
-/// Take archives, and list them
+/// Take archives, list and verify them
 #[derive(Debug, Args)]
 pub(super) struct Backup {
     #[command(subcommand)]
@@ -24,6 +25,7 @@ pub(super) struct Backup {
 enum Verb {
     Certs(Certs),
     List(List),
+    Verify(Verify),
 }
 
 const EXAMPLES: &str = "\
@@ -50,10 +52,24 @@ struct List {
     operation: Operation,
 }
 
+/// Read backup sets again and compare them with what was written down; exit code 2 when anything differs
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  kopsrun backup verify\n  kopsrun backup verify etcd-20261121-093000 certs-20261121-093000"
+)]
+struct Verify {
+    /// Sets to read; all of them where none is named
+    #[arg(value_name = "SET")]
+    sets: Vec<String>,
+    #[command(flatten)]
+    operation: Operation,
+}
+
 pub(super) fn run(args: &Backup, context: &Context) -> Result<u8, Failure> {
     match &args.verb {
         Verb::Certs(args) => take(args, context),
         Verb::List(args) => list(args, context),
+        Verb::Verify(args) => verify(args, context),
     }
 }
 
@@ -135,7 +151,7 @@ fn list(args: &List, context: &Context) -> Result<u8, Failure> {
         )?;
         return whole(damaged);
     }
-    let mut table = Table::new(["SET", "TAKEN", "NODES", "MISSING"]);
+    let mut table = Table::new(["SET", "TAKEN", "NODES", "REVISION", "KEYS", "MISSING"]);
     for set in &sets {
         table.row([
             set.manifest.set.clone(),
@@ -144,6 +160,8 @@ fn list(args: &List, context: &Context) -> Result<u8, Failure> {
                 .strftime("%Y-%m-%d %H:%M:%S UTC")
                 .to_string(),
             set.manifest.nodes.len().to_string(),
+            of_snapshot(set, |s| s.summary.revision.to_string()),
+            of_snapshot(set, |s| s.summary.keys.to_string()),
             set.manifest
                 .missing
                 .iter()
@@ -158,6 +176,58 @@ fn list(args: &List, context: &Context) -> Result<u8, Failure> {
         table.text()
     })?;
     whole(damaged)
+}
+
+fn of_snapshot(set: &Set, figure: impl Fn(&Snapshot) -> String) -> String {
+    set.manifest
+        .snapshot
+        .as_ref()
+        .map(figure)
+        .unwrap_or_default()
+}
+
+fn verify(args: &Verify, context: &Context) -> Result<u8, Failure> {
+    let Found { sets, damaged } = backup::list(&args.operation.backups(context))
+        .map_err(|error| Failure::new(Kind::Broken, error.to_string()))?;
+    let wanted = |name: &str| args.sets.is_empty() || args.sets.iter().any(|set| set == name);
+    let known = |name: &String| {
+        sets.iter().any(|set| set.manifest.set == *name) || damaged.iter().any(|(d, _)| d == name)
+    };
+    if let Some(name) = args.sets.iter().find(|name| !known(name)) {
+        return Err(
+            Failure::new(Kind::Input, format!("there is no backup set {name}"))
+                .hint("list them: kopsrun backup list"),
+        );
+    }
+    let chosen: Vec<_> = sets
+        .iter()
+        .filter(|set| wanted(&set.manifest.set))
+        .collect();
+    let verdicts: Vec<_> = chosen.iter().map(|set| snapshot::verify(set)).collect();
+    if context.format == Format::Json {
+        let document: Vec<_> = chosen
+            .iter()
+            .zip(&verdicts)
+            .map(|(set, wrong)| serde_json::json!({ "set": set.manifest.set, "sound": wrong.is_empty(), "wrong": wrong }))
+            .collect();
+        context.print_json(&document.into())?;
+    } else {
+        for (set, wrong) in chosen.iter().zip(&verdicts) {
+            let name = &set.manifest.set;
+            context.print(&match wrong.as_slice() {
+                [] => format!("{name}: sound\n"),
+                wrong => format!("{name}: DAMAGED\n  {}\n", wrong.join("\n  ")),
+            })?;
+        }
+    }
+    let bad = verdicts.iter().any(|wrong| !wrong.is_empty());
+    whole(
+        damaged
+            .into_iter()
+            .filter(|(name, _)| wanted(name))
+            .collect(),
+    )?;
+    Ok(if bad { Kind::Failed.code() } else { 0 })
 }
 
 /// Sets that can't be read are told after those that can.

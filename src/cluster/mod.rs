@@ -9,7 +9,9 @@ mod hand;
 pub mod identity;
 mod lease;
 mod member;
+pub mod protobuf;
 pub mod quorum;
+mod snapshot;
 pub mod wal;
 
 pub use error::EtcdError;
@@ -17,3 +19,4 @@ pub use etcd::{Etcd, Gate, HEALTH};
 pub use hand::{Hand, HandError};
 pub use lease::{KEY as LOCK_KEY, LeaseError, Leased, holder};
 pub use member::{Health, Member, Seen, Status, View};
+pub use snapshot::SnapshotError;

@@ -3,6 +3,8 @@
 //! A log begins with a checksum record and a metadata record that names the member and the cluster
 //! (etcd server/storage/wal: `Create`, `encoder.encode`; walpb.Record, etcdserverpb.Metadata).
 
+use super::protobuf::fields;
+
 /// The member that wrote a data directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
@@ -46,62 +48,6 @@ fn frame(field: i64) -> Option<(usize, usize)> {
         0
     };
     (length > 0 && length < 1 << 16).then_some((length, usize::try_from(padding).ok()?))
-}
-
-struct Fields<'a>(Vec<(u64, Content<'a>)>);
-
-enum Content<'a> {
-    Number(u64),
-    Bytes(&'a [u8]),
-}
-
-impl<'a> Fields<'a> {
-    fn number(&self, tag: u64) -> Option<u64> {
-        self.0.iter().find_map(|(t, c)| match c {
-            Content::Number(n) if *t == tag => Some(*n),
-            _ => None,
-        })
-    }
-
-    fn bytes(&self, tag: u64) -> Option<&'a [u8]> {
-        self.0.iter().find_map(|(t, c)| match c {
-            Content::Bytes(b) if *t == tag => Some(*b),
-            _ => None,
-        })
-    }
-}
-
-/// The fields of a protocol buffers message: varints and byte strings, which is all that these two have.
-fn fields(mut message: &[u8]) -> Option<Fields<'_>> {
-    let mut found = Vec::new();
-    while !message.is_empty() {
-        let key = varint(&mut message)?;
-        let content = match key & 7 {
-            0 => Content::Number(varint(&mut message)?),
-            2 => {
-                let length = usize::try_from(varint(&mut message)?).ok()?;
-                let (bytes, rest) = message.split_at_checked(length)?;
-                message = rest;
-                Content::Bytes(bytes)
-            }
-            _ => return None,
-        };
-        found.push((key >> 3, content));
-    }
-    Some(Fields(found))
-}
-
-fn varint(bytes: &mut &[u8]) -> Option<u64> {
-    let mut value = 0u64;
-    for shift in (0..64).step_by(7) {
-        let (first, rest) = bytes.split_first()?;
-        *bytes = rest;
-        value |= u64::from(first & 0x7f).checked_shl(shift)?;
-        if first & 0x80 == 0 {
-            return Some(value);
-        }
-    }
-    None
 }
 
 #[cfg(test)]

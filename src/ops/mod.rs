@@ -4,6 +4,7 @@ pub mod certs;
 pub mod engine;
 pub mod replace_node;
 pub mod site;
+pub mod snapshot;
 pub mod status;
 pub mod stepfile;
 

@@ -22,6 +22,24 @@ pub struct Status {
 
 /// Look at the cluster through all hosts of the group `etcd`. Changes nothing and needs no lock.
 pub async fn etcd(site: &Site) -> Result<Status, Failure> {
+    let (etcd, closed) = open(site).await?;
+    let mut view = etcd.view().await?;
+    let name = |s: &Seen| s.member.label().to_owned();
+    view.members.sort_by_cached_key(name);
+    let held = match view.stale {
+        // Without a majority nobody can hold it, and asking takes its time.
+        true => None,
+        false => holder(&etcd).await.unwrap_or_default(),
+    };
+    Ok(Status {
+        view,
+        closed,
+        lock: held.and_then(|text| serde_json::from_str(&text).ok()),
+    })
+}
+
+/// A way into the cluster through the hosts of the group `etcd`, and the hosts that gave none, with the reason.
+pub(super) async fn open(site: &Site) -> Result<(Etcd, Vec<(String, String)>), Failure> {
     let group = site.inventory.group_hosts(GROUP).unwrap_or_default();
     if group.is_empty() {
         return Err(Failure::new(format!(
@@ -43,17 +61,5 @@ pub async fn etcd(site: &Site) -> Result<Status, Failure> {
             .fold(failure, |f, (host, why)| f.hint(format!("{host}: {why}")))
     })?;
     closed.extend(etcd.closed.iter().cloned());
-    let mut view = etcd.view().await?;
-    let name = |s: &Seen| s.member.label().to_owned();
-    view.members.sort_by_cached_key(name);
-    let held = match view.stale {
-        // Without a majority nobody can hold it, and asking takes its time.
-        true => None,
-        false => holder(&etcd).await.unwrap_or_default(),
-    };
-    Ok(Status {
-        view,
-        closed,
-        lock: held.and_then(|text| serde_json::from_str(&text).ok()),
-    })
+    Ok((etcd, closed))
 }

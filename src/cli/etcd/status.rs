@@ -1,40 +1,28 @@
-//! `kopsrun etcd`: looks at etcd.
+//! `kopsrun etcd status`: members, leader, health, what can be lost.
 
-use super::args::Format;
-use super::context::Context;
-use super::failure::{Failure, Kind};
-use super::site::Operation;
+use crate::cli::args::Format;
+use crate::cli::block_on;
+use crate::cli::context::Context;
+use crate::cli::failure::{Failure, Kind};
+use crate::cli::site::Operation;
 use crate::cluster::{Health, Seen};
 use crate::ops::status::{self, Status};
 use crate::ui::table::Table;
-use clap::{Args, Subcommand};
-
-/// Look at etcd
-#[derive(Debug, Args)]
-pub(super) struct Etcd {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
-#[derive(Debug, Subcommand)]
-enum Verb {
-    Status(StatusArgs),
-}
+use clap::Args;
 
 /// Show members, leader, health by a linearizable read on each, and what can be lost; exit code 2 when a member is unwell
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  kopsrun etcd status -i inventory.yml\n  kopsrun etcd status -i inventory.yml --output json"
 )]
-struct StatusArgs {
+pub(super) struct StatusArgs {
     #[command(flatten)]
     operation: Operation,
 }
 
-pub(super) fn run(args: &Etcd, context: &Context) -> Result<u8, Failure> {
-    let Verb::Status(args) = &args.verb;
+pub(super) fn run(args: &StatusArgs, context: &Context) -> Result<u8, Failure> {
     let site = args.operation.site(context)?;
-    super::block_on(context, async {
+    block_on(context, async {
         let status = status::etcd(&site).await.map_err(|error| Failure {
             kind: Kind::Input,
             ..Failure::from(error)

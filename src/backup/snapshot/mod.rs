@@ -1,0 +1,12 @@
+//! Snapshots of etcd: taken over the tunnel, read and judged without etcd.
+
+mod bolt;
+mod check;
+mod keyspace;
+mod pages;
+mod take;
+
+pub use bolt::Unsound;
+pub use check::{Checked, check};
+pub use keyspace::Summary;
+pub use take::{Source, take};

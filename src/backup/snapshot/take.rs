@@ -1,0 +1,142 @@
+//! A snapshot into a set of its own: streamed beside its place, read back, then named.
+
+use super::check::check;
+use crate::backup::error::BackupError;
+use crate::backup::manifest::{Manifest, Snapshot};
+use crate::backup::sets::{Part, Set, finish, private_file};
+use crate::cluster::{Etcd, Member};
+use crate::journal::{Event, Sink};
+use jiff::Timestamp;
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+const FILE: &str = "snapshot.db";
+/// How often the progress is told.
+const TELL: Duration = Duration::from_millis(500);
+
+/// What the snapshot is of, as it was just before.
+#[derive(Debug, Clone)]
+pub struct Source {
+    pub member: Member,
+    pub cluster_id: u64,
+    pub etcd_version: String,
+    /// The revision that the cluster had reached.
+    pub revision: i64,
+    /// The highest raft index of all members.
+    pub raft_index: u64,
+    pub without_majority: bool,
+}
+
+/// Take a snapshot from the member into a new set under `root`. The set appears only when the file is on the disk and was
+/// found sound.
+pub async fn take(
+    root: &Path,
+    etcd: &Etcd,
+    source: &Source,
+    sink: &dyn Sink,
+) -> Result<Set, BackupError> {
+    let taken = Timestamp::now();
+    let Part { set, dir, part, .. } = &Part::new(root, "etcd", taken)?;
+    let path = part.join(FILE);
+    let mut file = tokio::fs::File::from_std(private_file(&path)?);
+    let meter = Meter::new(sink);
+    let result = etcd
+        .snapshot(&source.member, &mut file, &|done, total| {
+            meter.tell(done, total);
+        })
+        .await;
+    if let Err(error) = result {
+        std::fs::remove_dir_all(part).map_err(BackupError::io(part))?;
+        return Err(BackupError::Snapshot(error));
+    }
+    file.sync_all().await.map_err(BackupError::io(&path))?;
+    drop(file);
+    let read = path.clone();
+    let checked = tokio::task::spawn_blocking(move || check(&read))
+        .await
+        .map_err(std::io::Error::other)
+        .map_err(BackupError::io(&path))?;
+    let judged = checked.map_err(|why| why.to_string()).and_then(|c| {
+        match c.summary.revision < source.revision {
+            true => Err(format!(
+                "its latest revision is {}, but the cluster had reached {} before",
+                c.summary.revision, source.revision
+            )),
+            false => Ok(c),
+        }
+    });
+    let checked = match judged {
+        Ok(checked) => checked,
+        Err(reason) => {
+            std::fs::remove_dir_all(part).map_err(BackupError::io(part))?;
+            return Err(BackupError::Unsound {
+                member: source.member.label().to_owned(),
+                reason,
+            });
+        }
+    };
+    let manifest = Manifest {
+        version: 1,
+        set: set.clone(),
+        taken,
+        paths: Vec::new(),
+        nodes: Vec::new(),
+        missing: Vec::new(),
+        snapshot: Some(Snapshot {
+            file: FILE.to_owned(),
+            size: checked.size,
+            sha256: checked.sha256,
+            cluster_id: format!("{:x}", source.cluster_id),
+            member_id: format!("{:x}", source.member.id),
+            member: source.member.label().to_owned(),
+            etcd_version: source.etcd_version.clone(),
+            revision_before: source.revision,
+            raft_index: source.raft_index,
+            without_majority: source.without_majority,
+            summary: checked.summary,
+        }),
+    };
+    finish(root, part, dir, &manifest)?;
+    Ok(Set {
+        dir: dir.clone(),
+        manifest,
+    })
+}
+
+/// Tells how far it is, now and then, with the rate.
+struct Meter<'a> {
+    sink: &'a dyn Sink,
+    begin: Instant,
+    told: Mutex<Instant>,
+}
+
+impl<'a> Meter<'a> {
+    fn new(sink: &'a dyn Sink) -> Self {
+        let begin = Instant::now();
+        Self {
+            sink,
+            begin,
+            told: Mutex::new(begin),
+        }
+    }
+
+    fn tell(&self, done: u64, total: u64) {
+        let mut told = self
+            .told
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if told.elapsed() < TELL && done < total {
+            return;
+        }
+        *told = Instant::now();
+        let mib = |bytes: u64| bytes as f64 / 1_048_576.0;
+        let rate = mib(done) / self.begin.elapsed().as_secs_f64().max(0.001);
+        self.sink.emit(Event::Progress {
+            step: None,
+            text: format!("{:.1} of {:.1} MiB, {rate:.1} MiB/s", mib(done), mib(total)),
+            done: Some(done),
+            total: Some(total),
+        });
+    }
+}
