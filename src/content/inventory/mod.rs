@@ -1,6 +1,7 @@
 //! Hosts, groups and their variables, as Ansible's inventories give them.
 
 mod address;
+mod constructed;
 mod files;
 mod graph;
 mod ini;
@@ -9,6 +10,7 @@ mod nearest;
 mod output;
 mod pattern;
 mod reader;
+mod script;
 mod settings;
 mod tree;
 mod words;
@@ -80,12 +82,17 @@ impl Inventory {
             ..Self::default()
         };
         for source in sources {
-            Reader::new(
+            let mut reader = Reader::new(
                 &mut inventory.graph,
                 &mut inventory.warnings,
                 &inventory.settings,
-            )
-            .source(source)?;
+            );
+            reader.source(source)?;
+            // Made from what all sources up to here gave.
+            for rules in std::mem::take(&mut reader.constructed) {
+                let beside = reader::base_dir(source).map(VarFiles::new);
+                constructed::apply(&mut inventory, &rules, beside)?;
+            }
         }
         inventory.graph.reconcile();
         inventory.warn_of_conflicts();

@@ -1,7 +1,8 @@
 //! Reads the sources of an inventory, each as what it is, into one graph.
 
+use super::constructed::{self, Rules};
 use super::graph::{Graph, LOCALHOST, Name};
-use super::{Settings, Var, ini, tree};
+use super::{Settings, Var, ini, script, tree};
 use crate::content::place::{Fault, Place};
 use crate::content::value::Value;
 use crate::content::yaml::{self, Node};
@@ -18,6 +19,8 @@ pub struct Reader<'a> {
     graph: &'a mut Graph,
     warnings: &'a mut Vec<Fault>,
     settings: &'a Settings,
+    /// Files of the plugin `constructed` that this source holds.
+    pub constructed: Vec<Rules>,
     /// `inventory_file` and `inventory_dir` of hosts that this source names first.
     source: (Value, Value),
 }
@@ -28,6 +31,7 @@ impl<'a> Reader<'a> {
             graph,
             warnings,
             settings,
+            constructed: Vec::new(),
             source: (Value::None, Value::None),
         }
     }
@@ -68,10 +72,25 @@ impl<'a> Reader<'a> {
         );
         let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
         let executable = meta.permissions().mode() & 0o111 != 0;
-        refuse_programs(path, &bytes, executable)?;
+        if bytes.starts_with(b"#!") || executable {
+            match self.program(path) {
+                // Ansible tries a file that is executable by accident as what it holds.
+                Err(_) if !bytes.starts_with(b"#!") && !bytes.starts_with(b"\x7fELF") => {}
+                done => return done,
+            }
+        }
         let bytes = self.settings.vault.decrypted(path, bytes)?;
         let content = String::from_utf8(bytes).map_err(|error| not_utf8(path, &error))?;
         self.file(path, &content)
+    }
+
+    fn program(&mut self, path: &Path) -> Result<(), Fault> {
+        let Some(run) = &self.settings.program else {
+            return Err(
+                Fault::new("executable inventories can't be run here").at(&Place::file(path))
+            );
+        };
+        script::read(self, path, &Arc::clone(run))
     }
 
     /// All files of a directory by name, and those of its directories.
@@ -109,7 +128,7 @@ impl<'a> Reader<'a> {
             .extension()
             .map(|end| end.to_string_lossy().to_lowercase());
         match extension.as_deref() {
-            Some("yml" | "yaml" | "json") => self.yaml(content, &file),
+            Some("yml" | "yaml" | "json" | "config") => self.yaml(content, &file),
             Some("toml") => Err(Fault::new("TOML inventories aren't supported")
                 .at(&Place::file(path))
                 .hint("write it as YAML; `ansible-inventory --list --yaml` converts it")),
@@ -129,6 +148,11 @@ impl<'a> Reader<'a> {
         if root.is_null() {
             let warning = Fault::new("this inventory is empty").at(&Place::file(file));
             self.warnings.push(warning);
+            return Ok(());
+        }
+        let plugin = root.get("plugin").and_then(Node::as_str);
+        if plugin.is_some_and(constructed::is_ours) {
+            self.constructed.push(constructed::rules(&root)?);
             return Ok(());
         }
         tree::read(self, &root)
@@ -235,19 +259,6 @@ fn looks_like_yaml(content: &str, file: &Arc<Path>) -> bool {
             .find(|line| !line.is_empty() && !line.starts_with('#'))
             .is_some_and(|line| line == "---" || line.ends_with(':')),
     }
-}
-
-fn refuse_programs(path: &Path, bytes: &[u8], executable: bool) -> Result<(), Fault> {
-    let program = bytes.starts_with(b"#!") || (executable && bytes.starts_with(b"\x7fELF"));
-    if !program {
-        return Ok(());
-    }
-    Err(Fault::new("executable inventories (scripts) aren't supported yet")
-        .at(&Place::file(path))
-        .hint(format!(
-            "write what it prints into a file: `{} --list > hosts.json` isn't an inventory itself, but `ansible-inventory -i {0} --list --yaml > hosts.yml` is",
-            path.display()
-        )))
 }
 
 pub fn unreadable(path: &Path, error: &std::io::Error) -> Fault {

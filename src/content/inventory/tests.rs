@@ -230,7 +230,12 @@ fn wrong_inventories_are_explained() {
             "contain each other",
         ),
         ("h.ini", "h1:99999\n", "1:1", "1..65535"),
-        ("h", "#!/bin/sh\necho {}\n", "", "executable inventories"),
+        (
+            "h",
+            "#!/bin/sh\necho {}\n",
+            "",
+            "executable inventories can't be run",
+        ),
         (
             "h",
             "$ANSIBLE_VAULT;1.1;AES256\n61\n",

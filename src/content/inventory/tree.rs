@@ -20,7 +20,7 @@ pub fn read(reader: &mut Reader, root: &Node) -> Result<(), Fault> {
     };
     if let Some((key, plugin)) = root.entry("plugin") {
         return Err(Fault::new(format!(
-            "inventory plugins aren't supported yet (`{}`)",
+            "the inventory plugin `{}` isn't supported; `constructed` is",
             plugin.as_str().unwrap_or("plugin")
         ))
         .at(&key.place)
