@@ -43,12 +43,7 @@ pub(super) fn run(args: &Inventory, context: &Context) -> Result<u8, Failure> {
     let inventory = context.inventory_or_none(&args.hosts)?;
     if let Some(host) = &args.what.host {
         inventory.select(host, None, Unknown::Fault)?;
-        let vars: serde_json::Map<String, serde_json::Value> = inventory
-            .vars(host)
-            .iter()
-            .map(|(name, var)| (name.clone(), var.value.to_json()))
-            .collect();
-        context.print_json(&vars.into())?;
+        context.print(&document(&inventory.to_host_json(host)))?;
     } else if let Some(group) = &args.what.graph {
         context.print(&format!("{}\n", inventory.graph(group)?))?;
     } else if let Some(pattern) = &args.what.hosts_of {
@@ -65,7 +60,12 @@ pub(super) fn run(args: &Inventory, context: &Context) -> Result<u8, Failure> {
             )?,
         }
     } else {
-        context.print_json(&inventory.to_list_json())?;
+        context.print(&document(&inventory.to_list_json()))?;
     }
     Ok(0)
+}
+
+/// JSON as ansible-inventory indents it.
+fn document(json: &serde_json::Value) -> String {
+    format!("{}\n", crate::ui::json::indented(json))
 }

@@ -5,7 +5,7 @@ mod adhoc;
 pub mod color;
 pub mod diff;
 pub mod human;
-mod json;
+pub mod json;
 pub mod plan;
 pub mod snippet;
 pub mod table;

@@ -100,24 +100,30 @@ impl Scope for Known {
     }
 }
 
-/// Applies rules to all hosts that are known so far.
+/// Applies rules to all hosts that are known so far. Variables of `all` count for hosts of groups that a source put
+/// below `all`: Ansible puts the others there when it has read all sources.
 pub fn apply(
     inventory: &mut Inventory,
     rules: &Rules,
     beside: Option<VarFiles>,
 ) -> Result<(), Fault> {
-    inventory.graph.reconcile();
     inventory.depths = inventory.graph.depths();
     let mut seen = inventory.clone();
     if let Some(files) = beside.filter(|_| rules.vars_files) {
         seen.beside_sources.push(files);
         seen.refresh()?;
     }
-    for host in inventory.hosts() {
-        let mut vars = seen.vars(&host);
+    let mut apart = seen.clone();
+    if let Some(all) = apart.graph.groups.get_mut("all") {
+        all.vars.clear();
+    }
+    let hosts: Vec<_> = inventory.graph.hosts.keys().cloned().collect();
+    for host in hosts {
+        let below_all = seen.graph.groups_of(&host).contains("all");
+        let mut vars = if below_all { &seen } else { &apart }.vars(&host);
         for (name, expression) in &rules.compose {
             let Some(value) = rules.ask(&inventory.settings, &vars, |templar| {
-                templar.expr(expression)
+                templar.render_text(&braced(expression))
             })?
             else {
                 continue;
@@ -144,7 +150,7 @@ pub fn apply(
         }
         for keyed in &rules.keyed {
             let key = rules.ask(&inventory.settings, &vars, |templar| {
-                templar.expr(&keyed.key)
+                templar.render_text(&braced(&keyed.key))
             })?;
             for bare in keyed.names(key.as_ref()) {
                 let separator = if keyed.prefix.is_empty() && !rules.leading_separator {
@@ -166,6 +172,11 @@ pub fn apply(
         }
     }
     Ok(())
+}
+
+/// An expression as a template: its value gets the type that Ansible gives what it rendered.
+fn braced(expression: &str) -> String {
+    format!("{{{{ {expression} }}}}")
 }
 
 fn join(graph: &mut Graph, group: &str, host: &str, place: &Place) {

@@ -329,6 +329,11 @@ impl Inventory {
         output::list(self)
     }
 
+    /// What `ansible-inventory --host` prints: the variables of a host without those that its name alone gives.
+    pub fn to_host_json(&self, host: &str) -> serde_json::Value {
+        output::host(self, host)
+    }
+
     /// What `ansible-inventory --graph` prints, from a group downwards. The fault: no such group.
     pub fn graph(&self, group: &str) -> Result<String, Fault> {
         output::graph(self, group)

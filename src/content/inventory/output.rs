@@ -16,6 +16,20 @@ const INTERNAL: [&str; 5] = [
     "inventory_hostname_short",
 ];
 
+/// As `ansible-inventory --host`: the variables that sources and files give a host, in order of name.
+pub fn host(inventory: &Inventory, name: &str) -> Json {
+    let mut vars = host_vars(inventory, name);
+    vars.sort_keys();
+    Json::Object(vars)
+}
+
+fn host_vars(inventory: &Inventory, name: &str) -> Map<String, Json> {
+    let vars = inventory.vars(name).into_iter();
+    vars.filter(|(name, _)| !INTERNAL.contains(&name.as_str()))
+        .map(|(name, var)| (name, json(&var.value)))
+        .collect()
+}
+
 /// As `ansible-inventory --list`: `{group: {hosts, children}, …, _meta: {hostvars: {host: {…}}}}`, keys sorted, empty
 /// groups left out.
 pub fn list(inventory: &Inventory) -> Json {
@@ -25,12 +39,7 @@ pub fn list(inventory: &Inventory) -> Json {
     add_group(inventory, "all", &known, &mut groups);
     let mut all_vars = Map::new();
     for host in &hosts {
-        let mut vars = Map::new();
-        for (name, var) in inventory.vars(host) {
-            if !INTERNAL.contains(&name.as_str()) {
-                vars.insert(name, json(&var.value));
-            }
-        }
+        let vars = host_vars(inventory, host);
         if !vars.is_empty() {
             all_vars.insert(host.to_string(), Json::Object(vars));
         }
