@@ -199,7 +199,7 @@ fn wrong_inventories_are_explained() {
             "h.yml",
             "plugin: aws_ec2\n",
             "1:1",
-            "plugins aren't supported",
+            "the inventory plugin `aws_ec2` isn't supported",
         ),
         ("h.yml", "[web]\nnode1\n", "2:1", "extension .ini"),
         (
