@@ -9,7 +9,8 @@ use super::{record, warnings};
 use crate::content::inventory::{Inventory, Unknown};
 use crate::content::place::Cause;
 use crate::journal::{self, Event, RunEnd, Sink};
-use crate::play::{self, FactSettings, Gathering, Links, PlayError, Request, Summary};
+use crate::play::{self, Asker, FactSettings, Gathering, Links, PlayError, Request, Summary};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +38,9 @@ pub(super) fn fill(
     request.verbosity = context.verbosity;
     request.environment = Arc::clone(&context.environment);
     request.working_directory.clone_from(&context.directory);
-    request.terminal = context.interactive;
+    request.asker = context
+        .interactive
+        .then(|| Arc::new(Terminal) as Arc<dyn Asker>);
     request.cancel = context.cancel.clone();
     Ok(())
 }
@@ -156,4 +159,19 @@ pub(super) fn some_hosts(
         return Err(failure);
     }
     Ok(())
+}
+
+/// The person at this terminal.
+struct Terminal;
+
+impl Asker for Terminal {
+    fn ask(&self, question: &str, echo: bool) -> io::Result<String> {
+        if !echo {
+            return rpassword::prompt_password(question);
+        }
+        write!(io::stderr(), "{question}")?;
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer)?;
+        Ok(answer.trim_end_matches(['\r', '\n']).to_owned())
+    }
 }

@@ -1,6 +1,6 @@
 //! One task on one host: conditions, loop, retries, and what came of it.
 
-use super::actions;
+use super::background;
 use super::batch::Batch;
 use super::call::Call;
 use super::done::{Done, Effect, HostDone, Problem};
@@ -299,9 +299,9 @@ impl Attempt {
             .filter(|seconds| *seconds > 0.0);
         let call = Call::new(self, templar, locals)?;
         let mut done = match limit {
-            None => actions::run(&call).await?,
+            None => background::run(&call).await?,
             Some(seconds) => {
-                match tokio::time::timeout(Duration::from_secs_f64(seconds), actions::run(&call))
+                match tokio::time::timeout(Duration::from_secs_f64(seconds), background::run(&call))
                     .await
                 {
                     Ok(done) => done?,

@@ -4,6 +4,7 @@
 mod actions;
 mod adhoc;
 mod attempt;
+mod background;
 mod batch;
 mod call;
 mod done;
@@ -29,7 +30,9 @@ mod view;
 pub use hands::{Blob, Blobs, Connect, Exec, Lost, Whereabouts};
 pub use list::{Listing, PlayListing, TaskListing, list};
 pub use pool::Links;
-pub use request::{BecomeSettings, FactSettings, Gathering, PlayError, Request, Source, Summary};
+pub use request::{
+    Asker, BecomeSettings, FactSettings, Gathering, PlayError, Request, Source, Summary,
+};
 
 use crate::journal::Sink;
 use std::sync::Arc;

@@ -52,12 +52,18 @@ pub struct Request {
     pub environment: Arc<BTreeMap<String, String>>,
     /// Where relative paths start that no playbook gives a place (ad hoc).
     pub working_directory: PathBuf,
-    /// A person can answer: `pause` may ask.
-    pub terminal: bool,
+    /// The person who answers when `pause` asks; none: nobody is there.
+    pub asker: Option<Arc<dyn Asker>>,
     /// Show values that `no_log` hides. Only ever set by tests.
     pub show_no_log: bool,
     /// Cancelled by Ctrl-C: running tasks are cancelled on their hosts, the rest is not started.
     pub cancel: CancellationToken,
+}
+
+/// A person at a terminal. Called on a blocking thread.
+pub trait Asker: Send + Sync {
+    /// Shows the question and reads one line; `echo`: what is typed shows.
+    fn ask(&self, question: &str, echo: bool) -> std::io::Result<String>;
 }
 
 /// Where the plays come from.
@@ -143,7 +149,7 @@ impl Request {
             vault: Arc::default(),
             environment: Arc::default(),
             working_directory: PathBuf::from("."),
-            terminal: false,
+            asker: None,
             show_no_log: false,
             cancel: CancellationToken::new(),
         }

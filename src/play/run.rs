@@ -330,6 +330,8 @@ fn gathering(play: &Play, args: Args) -> Task {
         until: Vec::new(),
         retries: None,
         delay: None,
+        asynchronous: None,
+        poll: None,
         listen: Vec::new(),
         apply: None,
         handler: false,

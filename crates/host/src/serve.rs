@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::{self, BufReader, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
@@ -57,6 +58,7 @@ pub fn serve_as(
         table: Mutex::default(),
         gone: Condvar::new(),
         program: Program::new(arguments),
+        alone: Mutex::default(),
     });
     {
         let mut output = lock(&server.output);
@@ -88,6 +90,15 @@ struct Server {
     /// Notified when a task or a child has gone.
     gone: Condvar,
     program: Program,
+    /// Set in an agent whose task goes on without a channel; taken when its result is written.
+    alone: Mutex<Option<Alone>>,
+}
+
+/// Where the result of a task goes that nobody waits for.
+struct Alone {
+    limit: Duration,
+    file: PathBuf,
+    jid: String,
 }
 
 #[derive(Default)]
@@ -133,6 +144,15 @@ impl Server {
             }
             Frame::Control(Control::Cancel { id }) => {
                 self.route(*id, &frame, |job| job.cancel(PATIENCE));
+            }
+            Frame::Control(Control::Alone { seconds, file, jid }) => {
+                // Whoever ends the processes of the session that started this one doesn't mean this one.
+                rustix::process::setsid().ok();
+                *lock(&self.alone) = Some(Alone {
+                    limit: Duration::from_secs(*seconds),
+                    file: PathBuf::from(file),
+                    jid: jid.clone(),
+                });
             }
             Frame::Control(_) => {
                 return Err(WireError::Malformed("only an agent says this".to_owned()));
@@ -220,6 +240,7 @@ impl Server {
     }
 
     fn finish(&self, id: u64, outcome: Outcome) {
+        self.leave_result(&outcome);
         lock(&self.table).tasks.remove(&id);
         let sent = self.send(&Frame::Control(Control::Done { id, outcome }));
         if let Err(WireError::TooLong(length)) = sent {
@@ -307,8 +328,40 @@ impl Server {
         self.gone.notify_all();
     }
 
+    /// Writes the result of a task that nobody waits for; the first one counts.
+    fn leave_result(&self, outcome: &Outcome) {
+        let Some(Alone { file, jid, .. }) = lock(&self.alone).take() else {
+            return;
+        };
+        let mut result = serde_json::to_value(outcome).unwrap_or_default();
+        result["ansible_job_id"] = jid.into();
+        // Nobody is left who could be told that the disk is full; the file then says that the task still runs.
+        modules::background::keep(&file, &result).ok();
+    }
+
+    /// The channel has ended and the task goes on: until it ends, or its time is over.
+    fn go_on(&self, limit: Duration) {
+        let table = lock(&self.table);
+        let (table, _) = self
+            .gone
+            .wait_timeout_while(table, limit, |table| {
+                !table.tasks.is_empty() || table.alive > 0
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        drop(table);
+        let over = Failure::new(format!(
+            "Job reached maximum time limit of {} seconds.",
+            limit.as_secs()
+        ));
+        self.leave_result(&over.with("child_pid", std::process::id()).into());
+    }
+
     /// The channel has ended: so does everything that was started through it.
     fn close(&self) {
+        let limit = lock(&self.alone).as_ref().map(|alone| alone.limit);
+        if let Some(limit) = limit {
+            self.go_on(limit);
+        }
         let mut table = lock(&self.table);
         // Closes the input of each child, which then does the same as this.
         table.children.clear();

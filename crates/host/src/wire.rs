@@ -64,6 +64,13 @@ pub enum Control {
     Refused { id: u64, refusal: Refusal },
     /// Controller: end the task now. `Done` still follows.
     Cancel { id: u64 },
+    /// Another agent: nobody listens from here on. The next task may go on after the channel's end, for so many seconds;
+    /// its result goes into the file, for the job of this id.
+    Alone {
+        seconds: u64,
+        file: String,
+        jid: String,
+    },
 }
 
 /// Who answers.

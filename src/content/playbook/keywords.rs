@@ -54,13 +54,7 @@ const KEYWORDS: &[(&str, u8, Means)] = &[
     ("always", B, Own),
     ("any_errors_fatal", ALL, Inherited(Keyword::AnyErrorsFatal)),
     ("args", T, Own),
-    (
-        "async",
-        T,
-        NotYet(
-            "Asynchronous tasks come with a later version; until then let the task run in the foreground, with `timeout:` as its bound.",
-        ),
-    ),
+    ("async", T, Own),
     ("become", ALL, Inherited(Keyword::Become)),
     (
         "become_exe",
@@ -128,11 +122,7 @@ const KEYWORDS: &[(&str, u8, Means)] = &[
     ("no_log", ALL, Inherited(Keyword::NoLog)),
     ("notify", B | T, Own),
     ("order", P, Own),
-    (
-        "poll",
-        T,
-        NotYet("Asynchronous tasks come with a later version."),
-    ),
+    ("poll", T, Own),
     ("port", ALL, Inherited(Keyword::Port)),
     ("post_tasks", P, Own),
     ("pre_tasks", P, Own),
@@ -237,11 +227,11 @@ mod tests {
 
     #[test]
     fn what_comes_later_is_refused_by_name() {
-        let fault = recognise("async", On::Task, &place())
+        let fault = recognise("debugger", On::Task, &place())
             .err()
             .expect("refused");
-        assert_eq!(fault.message, "`async` is not supported yet");
-        assert!(fault.hints[0].starts_with("Asynchronous tasks come with"));
+        assert_eq!(fault.message, "`debugger` is not supported yet");
+        assert!(fault.hints[0].starts_with("The task debugger comes with"));
     }
 
     #[test]

@@ -121,6 +121,53 @@ static ACTIONS: &[Spec] = &[
     )
     .free_form(),
     Spec::new(
+        "reboot",
+        "Restarts the host and waits until it is back.",
+        &[
+            Arg::new(
+                "boot_time_command",
+                Kind::Str,
+                "Prints something that each boot changes.",
+            ),
+            Arg::new(
+                "connect_timeout",
+                Kind::Raw,
+                "Seconds for one attempt to reach the host.",
+            )
+            .aliases(&["connect_timeout_sec"]),
+            Arg::new("msg", Kind::Str, "What users of the host are told."),
+            Arg::new(
+                "post_reboot_delay",
+                Kind::Raw,
+                "Seconds to wait before the first attempt.",
+            )
+            .aliases(&["post_reboot_delay_sec"]),
+            Arg::new(
+                "pre_reboot_delay",
+                Kind::Raw,
+                "Seconds before the restart, in whole minutes.",
+            )
+            .aliases(&["pre_reboot_delay_sec"]),
+            Arg::new(
+                "reboot_command",
+                Kind::Str,
+                "Restarts the host, instead of shutdown.",
+            ),
+            Arg::new(
+                "reboot_timeout",
+                Kind::Raw,
+                "Seconds that each wait may take.",
+            )
+            .aliases(&["reboot_timeout_sec"]),
+            Arg::new("search_paths", Kind::List, "Where shutdown is looked for."),
+            Arg::new(
+                "test_command",
+                Kind::Str,
+                "Has to succeed before the host counts as back.",
+            ),
+        ],
+    ),
+    Spec::new(
         "set_fact",
         "Sets variables of the host.",
         &[Arg::new(
@@ -224,18 +271,6 @@ pub(super) const META: &[&str] = &[
 
 /// Modules of Ansible that need something of the engine that isn't there yet.
 const NOT_YET: &[(&str, &str)] = &[
-    (
-        "async_status",
-        "Asynchronous tasks come with a later version.",
-    ),
-    (
-        "reboot",
-        "Rebooting hosts comes with a later version; until then use `command: systemctl reboot` and `wait_for_connection`.",
-    ),
-    (
-        "script",
-        "Scripts come with a later version; until then `copy` the script and run it with `command`.",
-    ),
     (
         "synchronize",
         "rsync comes with a later version; until then use `copy`.",

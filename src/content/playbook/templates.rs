@@ -43,7 +43,9 @@ impl Pass<'_> {
                 .chain(&looping.label)
                 .chain(&looping.pause)
         });
-        for var in args.chain(looping).chain(&task.retries).chain(&task.delay) {
+        let times = task.retries.iter().chain(&task.delay);
+        let times = times.chain(&task.asynchronous).chain(&task.poll);
+        for var in args.chain(looping).chain(times) {
             texts(var, &mut faults);
         }
         let conditions = task.changed_when.iter().chain(&task.failed_when);

@@ -234,9 +234,9 @@ fn a_module_that_is_not_there_is_named_with_its_neighbours() {
         ]
     );
     assert_eq!(
-        one("- hosts: all\n  tasks:\n    - script: x.sh\n"),
+        one("- hosts: all\n  tasks:\n    - synchronize: {src: x, dest: /y}\n"),
         [
-            "site.yml:3:7: the module `script` is not supported yet [Scripts come with a later version; until then `copy` the script and run it with `command`.]"
+            "site.yml:3:7: the module `synchronize` is not supported yet [rsync comes with a later version; until then use `copy`.]"
         ]
     );
 }
@@ -272,7 +272,7 @@ fn keywords_that_are_wrong_or_come_later_are_refused_by_name() {
         ["site.yml:4:7: `becom` is not a keyword of a task [Did you mean `become`?]"]
     );
     let later = one(
-        "- hosts: all\n  strategy: debug\n  vars_prompt: []\n  tasks:\n    - command: ls\n      async: 10\n",
+        "- hosts: all\n  strategy: debug\n  vars_prompt: []\n  tasks:\n    - command: ls\n      debugger: always\n",
     );
     assert_eq!(later.len(), 3, "{later:?}");
     assert!(
@@ -284,7 +284,7 @@ fn keywords_that_are_wrong_or_come_later_are_refused_by_name() {
         "{later:?}"
     );
     assert!(
-        later[2].starts_with("site.yml:6:7: `async` is not supported yet"),
+        later[2].starts_with("site.yml:6:7: `debugger` is not supported yet"),
         "{later:?}"
     );
 }

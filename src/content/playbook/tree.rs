@@ -101,6 +101,10 @@ pub struct Task {
     pub until: Vec<Var>,
     pub retries: Option<Var>,
     pub delay: Option<Var>,
+    /// `async`: seconds that the task may go on without the controller.
+    pub asynchronous: Option<Var>,
+    /// Seconds between two looks at it; zero: nobody waits.
+    pub poll: Option<Var>,
     pub listen: Vec<Var>,
     /// `apply:` of a dynamic include: keywords for what it includes.
     pub apply: Option<Arc<Keywords>>,

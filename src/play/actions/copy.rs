@@ -82,7 +82,7 @@ async fn file(
 }
 
 /// What a file holds: of a vault (unless `decrypt: false`) what was encrypted, all others are streamed.
-fn content(call: &Call<'_>, path: &Path) -> Result<Blob, Fault> {
+pub(super) fn content(call: &Call<'_>, path: &Path) -> Result<Blob, Fault> {
     let unreadable = |error| call.fault(format!("{} can't be read: {error}", path.display()));
     let mut start = Vec::new();
     std::fs::File::open(path)

@@ -9,6 +9,8 @@ mod groups;
 mod include_vars;
 mod pause;
 mod raw;
+mod reboot;
+mod script;
 mod set_fact;
 mod set_stats;
 mod template;
@@ -51,7 +53,10 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
         "include_role" | "include_tasks" => super::include::ask(call),
         "include_vars" => include_vars::run(call),
         "pause" => pause::run(call).await,
+        "async_status" => super::background::status(call).await,
         "raw" => raw::run(call).await,
+        "reboot" => reboot::run(call).await,
+        "script" => script::run(call).await,
         "set_fact" => set_fact::run(call),
         "set_stats" => set_stats::run(call),
         "template" => template::run(call).await,

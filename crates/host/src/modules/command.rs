@@ -31,9 +31,9 @@ const STRIP: Arg = Arg::new(
 )
 .default("yes");
 
-/// Arguments of both modules.
+/// Arguments of both modules, and of `script`.
 #[derive(Deserialize)]
-struct Common {
+pub(super) struct Common {
     _raw_params: Option<String>,
     cmd: Option<String>,
     chdir: Option<String>,
@@ -152,7 +152,12 @@ impl Common {
             .unwrap_or_default()
     }
 
-    fn run(&self, cx: &Context, argv: &[String], shown: &Value) -> Result<Outcome, Failure> {
+    pub(super) fn run(
+        &self,
+        cx: &Context,
+        argv: &[String],
+        shown: &Value,
+    ) -> Result<Outcome, Failure> {
         let outcome = |changed: bool| Outcome::changed(changed).with("cmd", shown.clone());
         if let Some((reason, short)) = self.needless(cx) {
             let verb = if cx.check() { "Would" } else { "Did" };
@@ -197,7 +202,7 @@ impl Common {
     }
 
     /// Why the command need not run, if it needn't: a sentence and what Ansible puts into `stdout`.
-    fn needless(&self, cx: &Context) -> Option<(String, String)> {
+    pub(super) fn needless(&self, cx: &Context) -> Option<(String, String)> {
         let exists = |pattern: &str| {
             let inside = self
                 .chdir

@@ -2,6 +2,7 @@
 
 mod apt;
 mod archive;
+pub(crate) mod background;
 mod command;
 mod copy;
 mod edit;
@@ -13,6 +14,7 @@ mod ownership;
 mod ping;
 mod raw;
 mod rewrite;
+mod script;
 mod setup;
 mod slurp;
 mod stat;
@@ -56,6 +58,8 @@ pub(crate) static TABLE: &[Entry] = &[
     Of::<apt::Package>::ENTRY,
     Of::<archive::Archive>::ENTRY,
     Of::<archive::Unarchive>::ENTRY,
+    Of::<background::AsyncStatus>::ENTRY,
+    Of::<background::Background>::ENTRY,
     Of::<edit::blockinfile::Blockinfile>::ENTRY,
     Of::<command::Command>::ENTRY,
     Of::<command::Shell>::ENTRY,
@@ -69,6 +73,7 @@ pub(crate) static TABLE: &[Entry] = &[
     Of::<ping::Ping>::ENTRY,
     Of::<raw::Raw>::ENTRY,
     Of::<edit::replace::Replace>::ENTRY,
+    Of::<script::Script>::ENTRY,
     Of::<setup::Setup>::ENTRY,
     Of::<slurp::Slurp>::ENTRY,
     Of::<stat::Stat>::ENTRY,

@@ -258,6 +258,7 @@ fn blobs_stream_within_the_window() {
         table: Mutex::default(),
         gone: Condvar::new(),
         program: Program::new(Vec::new()),
+        alone: Mutex::default(),
     });
     let job = Arc::new(Job::new(9));
     let cx = Context::over_channel(&task, Arc::clone(&job), server as Arc<dyn Port>);
@@ -297,6 +298,7 @@ fn sending_waits_for_credit() {
         table: Mutex::default(),
         gone: Condvar::new(),
         program: Program::new(Vec::new()),
+        alone: Mutex::default(),
     });
     let job = Arc::new(Job::new(9));
     let cx = Context::over_channel(&Task::default(), Arc::clone(&job), server as Arc<dyn Port>);
@@ -326,6 +328,7 @@ fn a_missing_blob_is_a_failure_that_says_so() {
         table: Mutex::default(),
         gone: Condvar::new(),
         program: Program::new(Vec::new()),
+        alone: Mutex::default(),
     });
     let job = Arc::new(Job::new(9));
     let cx = Context::over_channel(&task, Arc::clone(&job), server as Arc<dyn Port>);
