@@ -100,6 +100,8 @@ impl Pass<'_> {
             until: Vec::new(),
             retries: None,
             delay: None,
+            asynchronous: None,
+            poll: None,
             listen: Vec::new(),
             apply: None,
             handler: false,
