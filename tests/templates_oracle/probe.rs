@@ -101,6 +101,7 @@ fn templar(probe: &Json, scopes: &Scopes) -> Templar {
         environment: Arc::new(environment),
         search: dir.iter().cloned().collect(),
         playbook_dir: dir.unwrap_or_default(),
+        native: probe["native"] == true,
         ..TemplateSettings::default()
     };
     Templar::new(Arc::new(vars), Arc::new(settings))

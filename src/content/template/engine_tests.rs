@@ -351,7 +351,7 @@ fn lookups_read_files_of_the_search_path() {
 #[test]
 fn commands_run_through_the_one_who_allows_them() {
     let settings = TemplateSettings {
-        command: Some(Arc::new(|command| match command {
+        command: Some(Arc::new(|command, _| match command {
             "two" => Ok("a\nb\n".to_owned()),
             other => Err(format!("{other} failed")),
         })),

@@ -13,6 +13,7 @@ mod engine_tests;
 mod error;
 pub mod eval;
 pub mod filters;
+mod formats;
 pub mod globals;
 mod lookups;
 mod memo;

@@ -4,7 +4,7 @@ use crate::content::place::Place;
 use crate::content::value::Value;
 use crate::content::vault::Keyring;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Variables by name, as they were written: their text may hold templates.
@@ -18,8 +18,8 @@ pub trait Scope: Send + Sync {
     }
 }
 
-/// Runs a command line on the controller and returns what it prints, or says what went wrong.
-pub type RunCommand = Arc<dyn Fn(&str) -> Result<String, String> + Send + Sync>;
+/// Runs a command line on the controller, in a directory, and returns what it prints, or says what went wrong.
+pub type RunCommand = Arc<dyn Fn(&str, &Path) -> Result<String, String> + Send + Sync>;
 
 /// What is the same for all templates of a play.
 #[derive(Clone, Default)]
@@ -31,6 +31,10 @@ pub struct TemplateSettings {
     pub environment: Arc<BTreeMap<String, String>>,
     /// For `lookup('pipe')`; None: refused.
     pub command: Option<RunCommand>,
+    /// `jinja2_native`: templates give what their expressions give, and text that reads as a literal of Python is one.
+    pub native: bool,
+    /// Settings of ansible.cfg that are honoured, by their names in Ansible, for `lookup('config')`.
+    pub config: Arc<BTreeMap<String, Value>>,
     /// Opens values and files that ansible-vault encrypted.
     pub vault: Arc<Keyring>,
 }

@@ -363,7 +363,10 @@ impl Templar {
         let template = syntax::template(text, &Options::default())?;
         if let Some(name) = &template.single
             && let Some(slot) = self.resolve(name, trail)?
-            && slot.keeps_type
+            && (slot.keeps_type
+                || (self.settings.native
+                    && !slot.value.is_undefined()
+                    && slot.value.as_str().is_none()))
         {
             return Ok(Some(slot.value));
         }

@@ -11,9 +11,19 @@ const MAX_DEPTH: u32 = 90;
 
 /// The value that the text writes; None when it isn't a literal.
 pub fn parse(text: &str) -> Option<Value> {
+    read(text, true)
+}
+
+/// The same without the words of JSON.
+pub fn parse_python(text: &str) -> Option<Value> {
+    read(text, false)
+}
+
+fn read(text: &str, json: bool) -> Option<Value> {
     let mut reader = Reader {
         rest: text,
         depth: 0,
+        json,
     };
     let value = reader.value()?;
     let value = if reader.eat(',') {
@@ -30,6 +40,8 @@ pub fn parse(text: &str) -> Option<Value> {
 struct Reader<'a> {
     rest: &'a str,
     depth: u32,
+    /// `true`, `false` and `null` are words.
+    json: bool,
 }
 
 impl Reader<'_> {
@@ -207,9 +219,12 @@ impl Reader<'_> {
         let (word, rest) = self.rest.split_at(len);
         self.rest = rest;
         match word {
-            "None" | "null" => Some(Value::None),
-            "True" | "true" => Some(Value::Bool(true)),
-            "False" | "false" => Some(Value::Bool(false)),
+            "None" => Some(Value::None),
+            "True" => Some(Value::Bool(true)),
+            "False" => Some(Value::Bool(false)),
+            "null" if self.json => Some(Value::None),
+            "true" if self.json => Some(Value::Bool(true)),
+            "false" if self.json => Some(Value::Bool(false)),
             _ => None,
         }
     }

@@ -96,7 +96,9 @@ impl<'a> Interp<'a> {
         let result = self.root();
         let printed = result.map(|()| {
             let out = std::mem::take(&mut self.out);
-            if self.convert {
+            if self.convert && self.templar.settings().native {
+                out.into_native(self.tainted)
+            } else if self.convert {
                 out.into_value(self.tainted)
             } else {
                 let mut text = out.into_text();
@@ -273,7 +275,9 @@ impl<'a> Interp<'a> {
         let result = run(self);
         let out = std::mem::replace(&mut self.out, outer);
         result?;
-        Ok(if self.convert {
+        Ok(if self.convert && self.templar.settings().native {
+            out.into_native(false)
+        } else if self.convert {
             out.into_value(false)
         } else {
             Value::Str(out.into_text())

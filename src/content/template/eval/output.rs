@@ -11,6 +11,8 @@ pub struct Output {
     text: String,
     joined: bool,
     untrusted: bool,
+    /// None was printed, and is told apart from nothing.
+    none: bool,
 }
 
 impl Output {
@@ -29,6 +31,7 @@ impl Output {
     pub fn value(&mut self, value: Value) -> Result<(), Mistake> {
         let survey = Survey::of(&value)?;
         self.untrusted |= survey.untrusted;
+        self.none = matches!(value, Value::None) && self.only.is_none() && !self.joined;
         let value = if matches!(value, Value::None) || value.is_lenient() {
             Value::from("")
         } else {
@@ -58,6 +61,24 @@ impl Output {
         Text::new(self.text, trusted)
     }
 
+    /// The value that Ansible's native mode makes of it: what was printed alone is itself, text that reads as a literal
+    /// of Python is that, everything else is text.
+    pub fn into_native(self, untrusted: bool) -> Value {
+        let untrusted = untrusted || self.untrusted;
+        let value = match self.only {
+            Some(Value::Str(text)) if text.stays_text => Value::Str(text),
+            Some(Value::Str(text)) if text.text.is_empty() && self.none => Value::None,
+            Some(Value::Str(text)) => native(&text.text),
+            Some(value) => value,
+            None => native(&self.text),
+        };
+        if untrusted && !matches!(value, Value::Object(_)) {
+            value.distrusted()
+        } else {
+            value
+        }
+    }
+
     /// The value that Ansible's classic mode makes of it: text that reads as a list, a dictionary or a boolean becomes
     /// one; everything else is text.
     pub fn into_value(self, untrusted: bool) -> Value {
@@ -84,6 +105,17 @@ fn push_text(out: &mut String, value: &Value) {
     match value {
         Value::Str(text) => out.push_str(&text.text),
         other => out.push_str(&other.to_text()),
+    }
+}
+
+/// Text, or the literal that it is. A text in quotes keeps them.
+fn native(text: &str) -> Value {
+    if text.starts_with([' ', '\t']) {
+        return Value::from(text);
+    }
+    match literal::parse_python(text) {
+        Some(Value::Str(_)) | None => Value::from(text),
+        Some(value) => value,
     }
 }
 

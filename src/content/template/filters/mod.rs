@@ -3,6 +3,7 @@
 //! The example in a filter's line is what documents it, and is run as its test.
 
 mod ansible;
+mod certificates;
 mod dicts;
 mod encoding;
 mod general;
@@ -18,8 +19,10 @@ mod pprint;
 mod random;
 mod regex;
 mod subnets;
+mod tables;
 mod text;
 mod time;
+mod vault;
 mod windows;
 mod wrap;
 mod yaml;
@@ -53,8 +56,9 @@ const fn filter(name: &'static str, run: Run, example: (&'static str, &'static s
     Filter { name, run, example }
 }
 
-const TABLES: [&[Filter]; 21] = [
+const TABLES: [&[Filter]; 24] = [
     ansible::FILTERS,
+    certificates::FILTERS,
     dicts::FILTERS,
     encoding::FILTERS,
     general::FILTERS,
@@ -70,8 +74,10 @@ const TABLES: [&[Filter]; 21] = [
     random::FILTERS,
     regex::FILTERS,
     subnets::FILTERS,
+    tables::FILTERS,
     text::FILTERS,
     time::FILTERS,
+    vault::FILTERS,
     windows::FILTERS,
     wrap::FILTERS,
     yaml::FILTERS,
@@ -88,10 +94,6 @@ const ALIASES: [(&str, &str); 4] = [
 /// Filters of Ansible and of its collections that this program doesn't have, and what to do instead. The table in
 /// docs/language.md is made from this one.
 pub const REFUSED: &[(&str, &str)] = &[
-    (
-        "vault",
-        "Make encrypted values with `kopsrun vault encrypt-string`.",
-    ),
     ("urlize", "It makes HTML, which no configuration needs."),
     ("xmlattr", "It makes HTML, which no configuration needs."),
     (
@@ -136,6 +138,12 @@ pub const REFUSED: &[(&str, &str)] = &[
     ),
     ("to_xml", "Write XML with the module `template`."),
     ("consolidate", "Use `combine` and `dict2items`."),
+    ("get_path", "Write the path as an expression, or use `json_query`."),
+    ("index_of", "Use the method `.index()` of lists."),
+    ("to_paths", "Walk the value with a loop."),
+    ("param_list_compare", "Use `union`, `difference` and `intersect`."),
+    ("lists_mergeby", "Use `groupby` and `combine`."),
+    ("random_mac", "Give the address in a variable."),
     (
         "fact_diff",
         "Compare the two values with `==`, or let the module `template` show the difference.",

@@ -176,6 +176,9 @@ fn take_out(element: &Value, path: &str) {
 }
 
 pub(super) fn random_choice(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
-    let items = Value::list(flat(&args.positional)?);
+    if args.positional.is_empty() {
+        return Ok(Vec::new());
+    }
+    let items = Value::list(std::mem::take(&mut args.positional));
     filters::apply(interp, "random", items, Args::default()).map(|chosen| vec![chosen])
 }

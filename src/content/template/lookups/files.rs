@@ -17,12 +17,7 @@ pub(super) fn file(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> 
     args.no_more_names("file", &["rstrip", "lstrip"])?;
     let mut found = Vec::new();
     for name in words(args)? {
-        let path = locate(interp, "files", &name)?;
-        let bytes = std::fs::read(&path).map_err(|error| {
-            TemplateError::new(format!("{} can't be read: {error}", path.display()))
-        })?;
-        let text = String::from_utf8(bytes)
-            .map_err(|_| TemplateError::new(format!("{} isn't text in UTF-8", path.display())))?;
+        let text = read_text(interp, &name)?;
         let text = if rstrip { text.trim_end() } else { &text };
         let text = if lstrip { text.trim_start() } else { text };
         found.push(Value::untrusted(text));
@@ -43,6 +38,27 @@ fn locate(interp: &Interp, kind: &str, name: &str) -> Outcome<PathBuf> {
             dirs.join(", ")
         ))
     })
+}
+
+/// The text of a file of the task, decrypted when it is a vault.
+pub(super) fn read_text(interp: &Interp, name: &str) -> Outcome<String> {
+    let path = locate(interp, "files", name)?;
+    let bytes = interp.templar.settings().vault.read(&path);
+    let bytes = bytes
+        .map_err(|error| TemplateError::new(format!("{} can't be read: {error}", path.display())))?
+        .map_err(|fault| TemplateError::new(format!("{}: {}", path.display(), fault.message)))?;
+    String::from_utf8(bytes)
+        .map_err(|_| TemplateError::new(format!("{} isn't text in UTF-8", path.display())))
+}
+
+/// The text of files that may be encrypted, as it is.
+pub(super) fn unvault(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
+    args.no_more_names("unvault", &[])?;
+    let mut found = Vec::new();
+    for name in words(args)? {
+        found.push(Value::untrusted(read_text(interp, &name)?));
+    }
+    Ok(found)
 }
 
 /// Other templates, rendered with the same variables.
@@ -213,7 +229,7 @@ pub(super) fn lines(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>>
 
 fn output(interp: &Interp, command: &str) -> Outcome<String> {
     match &interp.templar.settings().command {
-        Some(run) => run(command).map_err(TemplateError::new),
+        Some(run) => run(command, &interp.templar.settings().playbook_dir).map_err(TemplateError::new),
         None => Err(
             TemplateError::new("commands of the controller can't be run here")
                 .hint("Use a task with `delegate_to: localhost` and `register`."),

@@ -4,6 +4,7 @@ mod collections;
 mod files;
 mod password;
 mod sequence;
+mod tables;
 mod variables;
 
 use super::eval::args::{Args, text_of};
@@ -16,12 +17,15 @@ use crate::content::value::{Mistake, Value};
 type Run = fn(&mut Interp, &mut Args) -> Outcome<Vec<Value>>;
 
 const LOOKUPS: &[(&str, Run)] = &[
+    ("config", variables::config),
+    ("csvfile", tables::csvfile),
     ("dict", collections::dict),
     ("env", variables::env),
     ("file", files::file),
     ("fileglob", files::fileglob),
     ("first_found", files::first_found),
     ("indexed_items", collections::indexed_items),
+    ("ini", tables::entries),
     ("inventory_hostnames", variables::inventory_hostnames),
     ("items", collections::items),
     ("lines", files::lines),
@@ -36,23 +40,55 @@ const LOOKUPS: &[(&str, Run)] = &[
     ("subelements", collections::subelements),
     ("template", files::template),
     ("together", collections::together),
+    ("unvault", files::unvault),
     ("varnames", variables::varnames),
     ("vars", variables::vars),
 ];
 
-/// Lookups of Ansible that this program doesn't have.
-const REFUSED: [(&str, &str); 5] = [
-    ("config", "There is no ansible.cfg to read it from."),
-    (
-        "csvfile",
-        "Read the file with `lookup('file', …)` and split it.",
-    ),
-    (
-        "ini",
-        "Read the file with `lookup('file', …)` and `regex_search`.",
-    ),
-    ("unvault", "Encrypted files aren't supported yet."),
-    ("url", "Use the module `uri` in a task."),
+/// Lookups of Ansible and of its collections that this program doesn't have, and what to do instead. The table in
+/// docs/language.md is made from this one.
+pub const REFUSED: &[(&str, &str)] = &[
+    ("url", "Use the module `uri` in a task with `delegate_to: localhost`."),
+    ("bitwarden", "It asks a store of secrets; read the secret in a task."),
+    ("bitwarden_secrets_manager", "It asks a store of secrets; read the secret in a task."),
+    ("credstash", "It asks a store of secrets; read the secret in a task."),
+    ("cyberarkpassword", "It asks a store of secrets; read the secret in a task."),
+    ("dsv", "It asks a store of secrets; read the secret in a task."),
+    ("keyring", "It asks a store of secrets; read the secret in a task."),
+    ("lastpass", "It asks a store of secrets; read the secret in a task."),
+    ("manifold", "It asks a store of secrets; read the secret in a task."),
+    ("onepassword", "It asks a store of secrets; read the secret in a task."),
+    ("onepassword_doc", "It asks a store of secrets; read the secret in a task."),
+    ("onepassword_raw", "It asks a store of secrets; read the secret in a task."),
+    ("onepassword_ssh_key", "It asks a store of secrets; read the secret in a task."),
+    ("passwordstore", "It asks a store of secrets; read the secret in a task."),
+    ("revbitspss", "It asks a store of secrets; read the secret in a task."),
+    ("tss", "It asks a store of secrets; read the secret in a task."),
+    ("chef_databag", "It asks another service; read the value in a task."),
+    ("consul_kv", "It asks another service; read the value in a task."),
+    ("etcd", "It asks another service; read the value in a task."),
+    ("etcd3", "It asks another service; read the value in a task."),
+    ("github_app_access_token", "It asks another service; read the value in a task."),
+    ("hiera", "It asks another service; read the value in a task."),
+    ("lmdb_kv", "It asks another service; read the value in a task."),
+    ("redis", "It asks another service; read the value in a task."),
+    ("collection_version", "Collections are read from disk; ask for the file `MANIFEST.json`."),
+    ("dependent", "Use `product` and `selectattr`."),
+    ("dig", "It asks DNS; run `dig` in a task."),
+    ("dnstxt", "It asks DNS; run `dig` in a task."),
+    ("filetree", "Use `fileglob`, or the module `find`."),
+    ("gpg_fingerprint", "Use `gpg --show-keys` in a task."),
+    ("kustomize", "Run `kubectl kustomize` in a task."),
+    ("k8s", "Run `kubectl get` in a task."),
+    ("merge_variables", "Use `lookup('varnames', …)` with `lookup('vars', …)` and `combine`."),
+    ("random_pet", "Use `random` on a list of names."),
+    ("random_string", "Use `lookup('password', '/dev/null …')`."),
+    ("random_words", "Use `random` on a list of words."),
+    ("shelvefile", "It reads a format of Python."),
+    ("validate", "Use `validate_argument_spec` and `assert`."),
+    ("get_path", "Write the path as an expression, or use `json_query`."),
+    ("index_of", "Use the method `.index()` of lists."),
+    ("to_paths", "Walk the value with a loop."),
 ];
 
 /// Why a name is no lookup; None when it is one.

@@ -95,9 +95,11 @@ impl Sequence {
                 ));
             }
             (Some(0), None) => return Ok(Vec::new()),
+            // One before the next item upwards, as Ansible has it: backwards there are two more.
             (Some(count), None) => self
                 .start
-                .saturating_add(count.saturating_sub(1).saturating_mul(self.stride)),
+                .saturating_add(count.saturating_mul(self.stride))
+                .saturating_sub(1),
             (None, Some(end)) => end,
         };
         if self.stride == 0 {

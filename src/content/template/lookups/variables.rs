@@ -52,6 +52,36 @@ pub(super) fn vars(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> 
     Ok(found)
 }
 
+/// Settings of the run by their names in Ansible, as `DEFAULT_ROLES_PATH`.
+pub(super) fn config(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
+    let missing = args
+        .take("on_missing")
+        .map_or_else(|| "error".to_owned(), |missing| missing.to_text());
+    let plugin = args.take("plugin_type").is_some() | args.take("plugin_name").is_some();
+    args.no_more_names("config", &["on_missing", "plugin_type", "plugin_name"])?;
+    if plugin {
+        return Err(TemplateError::new("config: settings of plugins can't be asked for")
+            .hint("Plugins of Ansible don't run here; ask for the variable that sets it."));
+    }
+    if !matches!(missing.as_str(), "error" | "warn" | "skip") {
+        return Err(TemplateError::new(format!(
+            "\"on_missing\" must be a string and one of \"error\", \"warn\" or \"skip\", not {missing}"
+        )));
+    }
+    let mut found = Vec::new();
+    for name in words(args)? {
+        match interp.templar.settings().config.get(&name) {
+            Some(value) => found.push(value.clone()),
+            None if missing == "error" => {
+                return Err(TemplateError::new(format!("Unable to find setting {name}"))
+                    .hint("Only settings that are honoured here can be asked for."));
+            }
+            None => {}
+        }
+    }
+    Ok(found)
+}
+
 /// Names of variables that fit a regular expression.
 pub(super) fn varnames(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
     args.no_more_names("varnames", &[])?;

@@ -1,0 +1,4 @@
+//! Formats of files that lookups and filters read.
+
+pub mod csv;
+pub mod ini;
