@@ -5,7 +5,7 @@ use super::connections;
 use super::context::Context;
 use super::extra_vars;
 use super::failure::{Failure, Kind};
-use super::{record, warnings};
+use super::{programs, record, warnings};
 use crate::content::inventory::{Inventory, Unknown};
 use crate::content::place::Cause;
 use crate::journal::{self, Event, RunEnd, Sink};
@@ -36,6 +36,9 @@ pub(super) fn fill(
     request.roles_path = roles_path(context);
     request.facts = facts(context);
     request.verbosity = context.verbosity;
+    request.command = Some(programs::shell());
+    request.native = context.config.flag("DEFAULT_JINJA2_NATIVE");
+    request.config = Arc::new(context.config.values());
     request.environment = Arc::clone(&context.environment);
     request.working_directory.clone_from(&context.directory);
     request.asker = context

@@ -1,7 +1,8 @@
-//! Programs of the operator: executable inventories.
+//! Programs of the operator: executable inventories, command lines of lookups.
 
 use super::context::Context;
 use crate::content::inventory::RunProgram;
+use crate::content::template::RunCommand;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
@@ -21,5 +22,29 @@ pub(super) fn runner(context: &Context) -> RunProgram {
         }
         String::from_utf8(output.stdout)
             .map_err(|_| "it printed other things than UTF-8 text".to_owned())
+    })
+}
+
+/// Runs a command line of `lookup('pipe')` by the shell, in a directory; what it writes to standard error is shown.
+pub(super) fn shell() -> RunCommand {
+    Arc::new(|line, directory| {
+        let mut command = Command::new("/bin/sh");
+        if directory.is_dir() {
+            command.current_dir(directory);
+        }
+        let output = command
+            .args(["-c", line])
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .output()
+            .map_err(|error| format!("/bin/sh can't be started: {error}"))?;
+        match output.status.code() {
+            Some(0) => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+            Some(code) => Err(format!("lookup_plugin.pipe({line}) returned {code}")),
+            None => Err(format!(
+                "lookup_plugin.pipe({line}) was killed: {}",
+                output.status
+            )),
+        }
     })
 }

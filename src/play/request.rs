@@ -2,6 +2,7 @@
 
 use crate::content::inventory::Inventory;
 use crate::content::place::{Cause, Fault, Place};
+use crate::content::template::RunCommand;
 use crate::content::value::Value;
 use crate::content::vault::Keyring;
 use crate::journal::Counts;
@@ -48,6 +49,12 @@ pub struct Request {
     pub verbosity: u8,
     /// Opens what ansible-vault encrypted.
     pub vault: Arc<Keyring>,
+    /// Runs command lines on the controller, for `lookup('pipe', …)`; None: refused.
+    pub command: Option<RunCommand>,
+    /// `jinja2_native`.
+    pub native: bool,
+    /// Settings by their names in Ansible, for `lookup('config', …)`.
+    pub config: Arc<BTreeMap<String, Value>>,
     /// The controller's environment, for `lookup('env', …)`.
     pub environment: Arc<BTreeMap<String, String>>,
     /// Where relative paths start that no playbook gives a place (ad hoc).
@@ -147,6 +154,9 @@ impl Request {
             force_handlers: false,
             verbosity: 0,
             vault: Arc::default(),
+            command: None,
+            native: false,
+            config: Arc::default(),
             environment: Arc::default(),
             working_directory: PathBuf::from("."),
             asker: None,

@@ -42,6 +42,7 @@ pub(super) fn loader(request: &Request, extra: &Arc<Vars>) -> Loader {
 pub(super) fn reader(request: &Request, extra: &Arc<Vars>, listing: bool) -> Loader {
     let environment = Arc::clone(&request.environment);
     let vault = Arc::clone(&request.vault);
+    let native = request.native;
     Loader::new(Settings {
         statics: statics(request),
         roles_path: request.roles_path.clone(),
@@ -65,6 +66,7 @@ pub(super) fn reader(request: &Request, extra: &Arc<Vars>, listing: bool) -> Loa
             let settings = TemplateSettings {
                 environment: Arc::clone(&environment),
                 vault: Arc::clone(&vault),
+                native,
                 ..TemplateSettings::default()
             };
             Templar::new(Arc::new(scope), Arc::new(settings))

@@ -263,7 +263,9 @@ impl Run {
             playbook_dir: dir.to_owned(),
             environment: Arc::clone(&self.request.environment),
             vault: Arc::clone(&self.request.vault),
-            ..TemplateSettings::default()
+            command: self.request.command.clone(),
+            native: self.request.native,
+            config: Arc::clone(&self.request.config),
         })
     }
 }

@@ -11,6 +11,7 @@
 mod oracle;
 mod probe;
 
+use kopsrun::content::template::{REFUSED, Templar};
 use probe::Scopes;
 use serde_json::{Value as Json, json};
 use std::env;
@@ -220,5 +221,81 @@ fn kubespray_renders_as_in_ansible() {
     match env::var("KOPSRUN_KUBESPRAY") {
         Ok(checkout) => compare("kubespray", &lines_of("kubespray.py", &[&checkout])),
         Err(_) => println!("KOPSRUN_KUBESPRAY names no checkout of kubespray"),
+    }
+}
+
+/// Names of plugins that come with Ansible, of the collections that this program speaks for.
+fn plugins(kind: &str) -> Vec<String> {
+    let python = oracle::python_with_collections();
+    let output = Command::new(python.with_file_name("ansible-doc"))
+        .args(["--type", kind, "--list", "--json"])
+        .env("HOME", env!("CARGO_TARGET_TMPDIR"))
+        .output()
+        .expect("the virtualenv has ansible-doc");
+    let names: Json = serde_json::from_slice(&output.stdout).expect("it lists as JSON");
+    let spoken = [
+        "ansible.builtin.",
+        "ansible.netcommon.",
+        "ansible.posix.",
+        "ansible.utils.",
+        "community.crypto.",
+        "community.general.",
+        "kubernetes.core.",
+    ];
+    let names = names
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name);
+    let names =
+        names.filter(|name| !name.contains('.') || spoken.iter().any(|own| name.starts_with(own)));
+    names.cloned().collect()
+}
+
+/// Every filter, test and lookup of Ansible and its collections is there, or is refused by name with a reason.
+#[test]
+fn nothing_is_missing_without_a_reason() {
+    let mut missing = Vec::new();
+    let mut known = 0;
+    for (kind, expression) in [
+        ("filter", "x | NAME"),
+        ("test", "x is NAME"),
+        ("lookup", "lookup('NAME')"),
+    ] {
+        let names = plugins(kind);
+        assert!(names.len() > 20, "ansible-doc lists {kind}s: {names:?}");
+        for name in names {
+            known += 1;
+            let faults = Templar::check_expression(&expression.replace("NAME", &name));
+            missing.extend(
+                faults
+                    .iter()
+                    .filter(|fault| fault.message.starts_with("there is no"))
+                    .map(|fault| fault.message.clone()),
+            );
+        }
+    }
+    assert!(
+        missing.is_empty(),
+        "{} of {known}:\n{}",
+        missing.len(),
+        missing.join("\n")
+    );
+}
+
+/// The table of docs/language.md says what the code refuses.
+#[test]
+fn the_documentation_lists_what_is_refused() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/language.md");
+    let text = fs::read_to_string(path).expect("docs/language.md is there");
+    for (kind, refused) in REFUSED {
+        let expected: String = refused
+            .iter()
+            .map(|(name, reason)| format!("| {kind} | `{name}` | {reason} |\n"))
+            .collect();
+        assert!(
+            text.contains(&expected),
+            "docs/language.md should have these lines:\n{expected}"
+        );
     }
 }

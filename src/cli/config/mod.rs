@@ -7,6 +7,7 @@ mod table;
 pub(super) use dump::{Config as Verb, run};
 
 use super::failure::{Failure, Kind};
+use crate::content::value::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::os::unix::fs::PermissionsExt;
@@ -233,6 +234,33 @@ impl Config {
     pub(super) fn path(&self, name: &str) -> Option<PathBuf> {
         let text = self.given(name).filter(|text| !text.is_empty())?;
         Some(self.resolve(&text, &self.base(name)))
+    }
+
+    /// Every setting under its name, as `lookup('config')` gives it.
+    pub(super) fn values(&self) -> BTreeMap<String, Value> {
+        let texts =
+            |texts: Vec<String>| Value::list(texts.into_iter().map(Value::untrusted).collect());
+        let path = |path: PathBuf| path.to_string_lossy().into_owned();
+        let values = SETTINGS.iter().map(|setting| {
+            let name = setting.name;
+            let value = match setting.kind {
+                Type::Bool => Value::Bool(self.flag(name)),
+                Type::Integer => self.integer(name).map_or(Value::None, Value::Int),
+                Type::List => texts(self.list(name)),
+                Type::PathSpec | Type::PathList => {
+                    texts(self.paths(name).into_iter().map(path).collect())
+                }
+                Type::Path => self
+                    .path(name)
+                    .map_or(Value::None, |found| Value::untrusted(path(found))),
+                Type::Text | Type::OneOf(_) => match self.text(name) {
+                    text if text.is_empty() => Value::None,
+                    text => Value::untrusted(text),
+                },
+            };
+            (name.to_owned(), value)
+        });
+        values.collect()
     }
 
     /// Paths that somebody set, between colons (`pathspec`) or commas (`pathlist`).

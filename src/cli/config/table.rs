@@ -73,6 +73,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting("DEFAULT_FORKS", &[("defaults", "forks")], &["ANSIBLE_FORKS"], Kind::Integer, "50"),
     setting("DEFAULT_GATHERING", &[("defaults", "gathering")], &["ANSIBLE_GATHERING"], GATHERING, "implicit"),
     setting("DEFAULT_HOST_LIST", &[("defaults", "inventory")], &["ANSIBLE_INVENTORY"], Kind::PathList, "/etc/ansible/hosts"),
+    setting("DEFAULT_JINJA2_NATIVE", &[("defaults", "jinja2_native")], &["ANSIBLE_JINJA2_NATIVE"], Kind::Bool, "False"),
     setting("DEFAULT_LOG_PATH", &[("defaults", "log_path")], &["ANSIBLE_LOG_PATH"], Kind::Path, ""),
     setting("DEFAULT_MODULE_PATH", &[("defaults", "library")], &["ANSIBLE_LIBRARY"], Kind::PathSpec, "~/.ansible/plugins/modules:/usr/share/ansible/plugins/modules"),
     setting("DEFAULT_PRIVATE_KEY_FILE", &[("defaults", "private_key_file")], &["ANSIBLE_PRIVATE_KEY_FILE"], Kind::Path, ""),

@@ -28,6 +28,13 @@ pub use error::TemplateError;
 pub use settings::{RunCommand, Scope, TemplateSettings};
 pub use templar::Templar;
 
+/// Names of Ansible that are refused, with what to do instead: filters, tests and lookups. docs/language.md shows them.
+pub const REFUSED: [(&str, &[(&str, &str)]); 3] = [
+    ("filter", filters::REFUSED),
+    ("test", tests::REFUSED),
+    ("lookup", lookups::REFUSED),
+];
+
 /// "1 argument", "2 arguments".
 fn counted(count: usize, noun: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };

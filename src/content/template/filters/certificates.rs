@@ -23,9 +23,21 @@ pub(super) const FILTERS: &[Filter] = &[
         x509_certificate_info,
         ("'' | default('no certificate', true)", "'no certificate'"),
     ),
-    filter("split_pem", split_pem, ("'none' | community.crypto.split_pem", "[]")),
-    filter("parse_serial", parse_serial, ("'11:22:33' | community.crypto.parse_serial", "1122867")),
-    filter("to_serial", to_serial, ("1122867 | community.crypto.to_serial", "'11:22:33'")),
+    filter(
+        "split_pem",
+        split_pem,
+        ("'none' | community.crypto.split_pem", "[]"),
+    ),
+    filter(
+        "parse_serial",
+        parse_serial,
+        ("'11:22:33' | community.crypto.parse_serial", "1122867"),
+    ),
+    filter(
+        "to_serial",
+        to_serial,
+        ("1122867 | community.crypto.to_serial", "'11:22:33'"),
+    ),
 ];
 
 /// What `x509_certificate_info` of community.crypto returns, under the same names. Of the digests those that this
@@ -37,10 +49,16 @@ fn x509_certificate_info(_: &mut Interp, value: &Value, args: Args) -> Outcome {
         TemplateError::new(format!("x509_certificate_info: {problem}"))
             .hint("Give it the text of a certificate in PEM.")
     };
-    let (_, pem) = x509_parser::pem::parse_x509_pem(text.as_bytes()).map_err(|error| wrong(error.to_string()))?;
-    let (_, certificate) = X509Certificate::from_der(&pem.contents).map_err(|error| wrong(error.to_string()))?;
+    let (_, pem) = x509_parser::pem::parse_x509_pem(text.as_bytes())
+        .map_err(|error| wrong(error.to_string()))?;
+    let (_, certificate) =
+        X509Certificate::from_der(&pem.contents).map_err(|error| wrong(error.to_string()))?;
     let facts = describe(&certificate, &pem.contents);
-    Ok(if value.holds_untrusted() { facts.distrusted() } else { facts })
+    Ok(if value.holds_untrusted() {
+        facts.distrusted()
+    } else {
+        facts
+    })
 }
 
 fn text(text: impl Into<String>) -> Value {
@@ -63,12 +81,19 @@ fn describe(certificate: &X509Certificate<'_>, der: &[u8]) -> Value {
         ("issuer", "issuer_ordered", certificate.issuer()),
     ] {
         let parts = name_parts(distinguished);
-        let unordered = parts.iter().map(|(name, value)| (Key::from(name.as_str()), text(value)));
+        let unordered = parts
+            .iter()
+            .map(|(name, value)| (Key::from(name.as_str()), text(value)));
         facts.insert(name, Value::dict(unordered.collect()));
-        let pairs = parts.iter().map(|(name, value)| Value::list(vec![text(name), text(value)]));
+        let pairs = parts
+            .iter()
+            .map(|(name, value)| Value::list(vec![text(name), text(value)]));
         facts.insert(ordered, Value::list(pairs.collect()));
     }
-    facts.insert("version", Value::Int(i64::from(certificate.version().0) + 1));
+    facts.insert(
+        "version",
+        Value::Int(i64::from(certificate.version().0) + 1),
+    );
     extensions(certificate, &mut facts);
     let time = |at: i64| {
         let at = jiff::Timestamp::from_second(at).unwrap_or_default();
@@ -88,7 +113,11 @@ fn describe(certificate: &X509Certificate<'_>, der: &[u8]) -> Value {
     let serial = BigInt::from_bytes_be(num_bigint::Sign::Plus, certificate.raw_serial());
     facts.insert("serial_number", Value::integer(serial));
     // In the order of the original: those of the key's extensions come last.
-    let late = |name: &str| LAST.iter().position(|known| *known == name).map_or(0, |at| at + 1);
+    let late = |name: &str| {
+        LAST.iter()
+            .position(|known| *known == name)
+            .map_or(0, |at| at + 1)
+    };
     facts.sort_by(|one, _, other, _| late(one).cmp(&late(other)));
     Value::record(facts)
 }
@@ -110,9 +139,10 @@ fn name_parts(name: &X509Name<'_>) -> Vec<(String, String)> {
     let attributes = name.iter_attributes();
     let parts = attributes.map(|attribute| {
         let id = attribute.attr_type().to_id_string();
-        let value = attribute
-            .as_str()
-            .map_or_else(|_| String::from_utf8_lossy(attribute.attr_value().data).into_owned(), str::to_owned);
+        let value = attribute.as_str().map_or_else(
+            |_| String::from_utf8_lossy(attribute.attr_value().data).into_owned(),
+            str::to_owned,
+        );
         (named(&NAMES, &id), value)
     });
     parts.collect()
@@ -199,18 +229,31 @@ fn public_key(key: &SubjectPublicKeyInfo<'_>) -> (&'static str, Vec<(&'static st
         Ok(PublicKey::RSA(rsa)) => {
             let modulus = BigInt::from_bytes_be(num_bigint::Sign::Plus, rsa.modulus);
             let size = i64::try_from(modulus.bits()).unwrap_or(0);
-            let data = [("size", Value::Int(size)), ("modulus", Value::integer(modulus)), ("exponent", whole(rsa.exponent))];
+            let data = [
+                ("size", Value::Int(size)),
+                ("modulus", Value::integer(modulus)),
+                ("exponent", whole(rsa.exponent)),
+            ];
             ("RSA", data.into())
         }
         Ok(PublicKey::EC(_)) => {
             let parameters = key.algorithm.parameters.as_ref();
             let curve = parameters.and_then(|parameters| parameters.as_oid().ok());
             let curve = curve.map_or_else(String::new, |id| named(&CURVES, &id.to_id_string()));
-            let digits = curve.chars().filter(char::is_ascii_digit).take(3).collect::<String>();
+            let digits = curve
+                .chars()
+                .filter(char::is_ascii_digit)
+                .take(3)
+                .collect::<String>();
             let point = key.subject_public_key.data.get(1..).unwrap_or_default();
             let (x, y) = point.split_at(point.len() / 2);
             let size = digits.parse().unwrap_or(0);
-            let data = [("curve", text(curve)), ("x", whole(x)), ("y", whole(y)), ("exponent_size", Value::Int(size))];
+            let data = [
+                ("curve", text(curve)),
+                ("x", whole(x)),
+                ("y", whole(y)),
+                ("exponent_size", Value::Int(size)),
+            ];
             ("ECC", data.into())
         }
         Ok(PublicKey::DSA(_)) => ("DSA", Vec::new()),
@@ -220,7 +263,9 @@ fn public_key(key: &SubjectPublicKeyInfo<'_>) -> (&'static str, Vec<(&'static st
 
 /// A list of texts; None when there is none.
 fn texts(items: Option<Vec<String>>) -> Value {
-    items.map_or(Value::None, |items| Value::list(items.into_iter().map(text).collect()))
+    items.map_or(Value::None, |items| {
+        Value::list(items.into_iter().map(text).collect())
+    })
 }
 
 fn general_name(name: &GeneralName<'_>) -> String {
@@ -231,15 +276,23 @@ fn general_name(name: &GeneralName<'_>) -> String {
         GeneralName::IPAddress(bytes) => {
             let four = <[u8; 4]>::try_from(*bytes).map(IpAddr::from);
             let address = four.or_else(|_| <[u8; 16]>::try_from(*bytes).map(IpAddr::from));
-            address.map_or_else(|_| format!("IP:{}", hex(bytes)), |address| format!("IP:{address}"))
+            address.map_or_else(
+                |_| format!("IP:{}", hex(bytes)),
+                |address| format!("IP:{address}"),
+            )
         }
         GeneralName::DirectoryName(name) => {
             let parts = name_parts(name);
-            let parts: Vec<String> = parts.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let parts: Vec<String> = parts
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
             format!("dirName:{}", parts.join(","))
         }
         GeneralName::RegisteredID(id) => format!("RID:{}", id.to_id_string()),
-        GeneralName::OtherName(id, bytes) => format!("otherName:{};{}", id.to_id_string(), hex(bytes)),
+        GeneralName::OtherName(id, bytes) => {
+            format!("otherName:{};{}", id.to_id_string(), hex(bytes))
+        }
         other => format!("{other:?}"),
     }
 }
@@ -256,8 +309,12 @@ fn extensions(certificate: &X509Certificate<'_>, facts: &mut IndexMap<&'static s
         facts.insert(critical, Value::Bool(false));
     }
     for name in [
-        "subject_key_identifier", "authority_key_identifier", "authority_cert_issuer", "authority_cert_serial_number",
-        "ocsp_uri", "issuer_uri",
+        "subject_key_identifier",
+        "authority_key_identifier",
+        "authority_cert_issuer",
+        "authority_cert_serial_number",
+        "ocsp_uri",
+        "issuer_uri",
     ] {
         facts.insert(name, Value::None);
     }
@@ -269,7 +326,10 @@ fn extensions(certificate: &X509Certificate<'_>, facts: &mut IndexMap<&'static s
         by_id.insert(Key::text(extension.oid.to_id_string()), entry);
         match extension.parsed_extension() {
             ParsedExtension::KeyUsage(usage) => {
-                let names = KEY_USAGES.iter().enumerate().filter(|(bit, _)| usage.flags >> bit & 1 == 1);
+                let names = KEY_USAGES
+                    .iter()
+                    .enumerate()
+                    .filter(|(bit, _)| usage.flags >> bit & 1 == 1);
                 let mut names: Vec<String> = names.map(|(_, name)| (*name).to_owned()).collect();
                 names.sort_unstable();
                 facts.insert("key_usage", texts(Some(names)));
@@ -285,15 +345,24 @@ fn extensions(certificate: &X509Certificate<'_>, facts: &mut IndexMap<&'static s
                     (usage.server_auth, "TLS Web Server Authentication"),
                     (usage.time_stamping, "Time Stamping"),
                 ];
-                let known = known.iter().filter(|(set, _)| *set).map(|(_, name)| (*name).to_owned());
-                let mut names: Vec<String> = known.chain(usage.other.iter().map(|id| id.to_id_string())).collect();
+                let known = known
+                    .iter()
+                    .filter(|(set, _)| *set)
+                    .map(|(_, name)| (*name).to_owned());
+                let mut names: Vec<String> = known
+                    .chain(usage.other.iter().map(|id| id.to_id_string()))
+                    .collect();
                 names.sort_unstable();
                 facts.insert("extended_key_usage", texts(Some(names)));
                 facts.insert("extended_key_usage_critical", critical);
             }
             ParsedExtension::BasicConstraints(limits) => {
                 let mut parts = vec![format!("CA:{}", if limits.ca { "TRUE" } else { "FALSE" })];
-                parts.extend(limits.path_len_constraint.map(|length| format!("pathlen:{length}")));
+                parts.extend(
+                    limits
+                        .path_len_constraint
+                        .map(|length| format!("pathlen:{length}")),
+                );
                 facts.insert("basic_constraints", texts(Some(parts)));
                 facts.insert("basic_constraints_critical", critical);
             }
@@ -312,8 +381,13 @@ fn extensions(certificate: &X509Certificate<'_>, facts: &mut IndexMap<&'static s
                 let issuer = issuer.map(|names| names.iter().map(general_name).collect());
                 facts.insert("authority_cert_issuer", texts(issuer));
                 let serial = authority.authority_cert_serial;
-                let serial = serial.map(|bytes| Value::integer(BigInt::from_bytes_be(num_bigint::Sign::Plus, bytes)));
-                facts.insert("authority_cert_serial_number", serial.unwrap_or(Value::None));
+                let serial = serial.map(|bytes| {
+                    Value::integer(BigInt::from_bytes_be(num_bigint::Sign::Plus, bytes))
+                });
+                facts.insert(
+                    "authority_cert_serial_number",
+                    serial.unwrap_or(Value::None),
+                );
             }
             ParsedExtension::AuthorityInfoAccess(access) => {
                 for way in &access.accessdescs {
@@ -329,7 +403,10 @@ fn extensions(certificate: &X509Certificate<'_>, facts: &mut IndexMap<&'static s
             }
             _ if extension.oid.to_id_string() == "1.3.6.1.5.5.7.1.24" => {
                 // The features of TLS: status_request is the fifth.
-                facts.insert("ocsp_must_staple", Value::Bool(extension.value.contains(&5)));
+                facts.insert(
+                    "ocsp_must_staple",
+                    Value::Bool(extension.value.contains(&5)),
+                );
                 facts.insert("ocsp_must_staple_critical", critical);
             }
             _ => {}
@@ -376,7 +453,10 @@ fn parse_serial(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     let mut digits = String::new();
     for (at, part) in text.trim().split(':').enumerate() {
         if part.is_empty() || part.len() > 2 || !part.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(TemplateError::new(format!("The {}th part {part:?} is not a hexadecimal number in range [0, 255]", at + 1)));
+            return Err(TemplateError::new(format!(
+                "The {}th part {part:?} is not a hexadecimal number in range [0, 255]",
+                at + 1
+            )));
         }
         digits.push_str(&format!("{part:0>2}"));
     }
@@ -386,9 +466,14 @@ fn parse_serial(_: &mut Interp, value: &Value, args: Args) -> Outcome {
 
 fn to_serial(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     args.none("to_serial")?;
-    let number = value.to_bigint().filter(|number| number.sign() != num_bigint::Sign::Minus);
+    let number = value
+        .to_bigint()
+        .filter(|number| number.sign() != num_bigint::Sign::Minus);
     let Some(number) = number else {
-        return Err(TemplateError::new(format!("to_serial: {} is no serial number", value.repr())));
+        return Err(TemplateError::new(format!(
+            "to_serial: {} is no serial number",
+            value.repr()
+        )));
     };
     let (_, bytes) = number.to_bytes_be();
     Ok(text(hex(&bytes).to_uppercase()))

@@ -28,7 +28,7 @@ mod wrap;
 mod yaml;
 
 pub use dicts::subelement_pairs;
-pub use network::is_address;
+pub use network::{Net, is_address};
 pub use paths::files;
 pub use regex::{Flags, Pattern};
 
@@ -138,10 +138,16 @@ pub const REFUSED: &[(&str, &str)] = &[
     ),
     ("to_xml", "Write XML with the module `template`."),
     ("consolidate", "Use `combine` and `dict2items`."),
-    ("get_path", "Write the path as an expression, or use `json_query`."),
+    (
+        "get_path",
+        "Write the path as an expression, or use `json_query`.",
+    ),
     ("index_of", "Use the method `.index()` of lists."),
     ("to_paths", "Walk the value with a loop."),
-    ("param_list_compare", "Use `union`, `difference` and `intersect`."),
+    (
+        "param_list_compare",
+        "Use `union`, `difference` and `intersect`.",
+    ),
     ("lists_mergeby", "Use `groupby` and `combine`."),
     ("random_mac", "Give the address in a variable."),
     (

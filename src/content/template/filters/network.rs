@@ -28,12 +28,12 @@ pub(super) const FILTERS: &[Filter] = &[
 
 /// An address with the size of its network.
 #[derive(Clone, Copy)]
-pub(super) struct Net {
-    pub(super) value: u128,
-    pub(super) v6: bool,
-    pub(super) prefix: u32,
+pub struct Net {
+    pub(crate) value: u128,
+    pub(crate) v6: bool,
+    pub(crate) prefix: u32,
     /// Written with `/`.
-    pub(super) sized: bool,
+    pub(crate) sized: bool,
 }
 
 impl Net {
@@ -68,7 +68,7 @@ impl Net {
         })
     }
 
-    pub(super) fn of_value(value: &Value) -> Option<Self> {
+    pub(crate) fn of_value(value: &Value) -> Option<Self> {
         match value {
             Value::Str(text) => Self::parse(&text.text),
             Value::Int(_) | Value::BigInt(_) => {
@@ -97,21 +97,21 @@ impl Net {
         self.bits() - self.prefix
     }
 
-    pub(super) fn hosts(self) -> u128 {
+    pub(crate) fn hosts(self) -> u128 {
         1u128
             .checked_shl(self.host_bits())
             .map_or(u128::MAX, |size| size - 1)
     }
 
-    pub(super) fn network(self) -> u128 {
+    pub(crate) fn network(self) -> u128 {
         self.value & !self.hosts()
     }
 
-    pub(super) fn last(self) -> u128 {
+    pub(crate) fn last(self) -> u128 {
         self.network() | self.hosts()
     }
 
-    pub(super) fn show(self, value: u128) -> String {
+    pub(crate) fn show(self, value: u128) -> String {
         if self.v6 {
             Ipv6Addr::from(value).to_string()
         } else {
@@ -119,18 +119,18 @@ impl Net {
         }
     }
 
-    pub(super) fn address(self) -> String {
+    pub(crate) fn address(self) -> String {
         self.show(self.value)
     }
 
-    pub(super) fn contains(self, other: Self) -> bool {
+    pub(crate) fn contains(self, other: Self) -> bool {
         self.v6 == other.v6
             && self.prefix <= other.prefix
             && (self.network()..=self.last()).contains(&other.value)
     }
 
     /// Written as a network: with a size, and its first address.
-    pub(super) fn is_network(self) -> bool {
+    pub(crate) fn is_network(self) -> bool {
         self.host_bits() > 0 && self.value == self.network()
     }
 
@@ -140,7 +140,7 @@ impl Net {
     }
 
     /// The first and last addresses that machines can have; None in a network of one.
-    pub(super) fn usable(self) -> Option<(u128, u128)> {
+    pub(crate) fn usable(self) -> Option<(u128, u128)> {
         match self.host_bits() {
             0 => None,
             1 => Some((self.network(), self.last())),
@@ -148,11 +148,11 @@ impl Net {
         }
     }
 
-    pub(super) fn v4(self) -> Ipv4Addr {
+    pub(crate) fn v4(self) -> Ipv4Addr {
         Ipv4Addr::from(u32::try_from(self.value).unwrap_or(0))
     }
 
-    fn is_loopback(self) -> bool {
+    pub(crate) fn is_loopback(self) -> bool {
         if self.v6 {
             self.value == 1
         } else {
@@ -160,7 +160,7 @@ impl Net {
         }
     }
 
-    fn is_multicast(self) -> bool {
+    pub(crate) fn is_multicast(self) -> bool {
         if self.v6 {
             self.value >> 120 == 0xff
         } else {
@@ -177,7 +177,7 @@ impl Net {
     }
 
     /// Reachable from everywhere, by the registry of special addresses.
-    fn is_global(self) -> bool {
+    pub(crate) fn is_global(self) -> bool {
         if self.v6 {
             let documentation = self.value >> 96 == 0x2001_0db8;
             return self.value >> 125 == 1 && !documentation;
@@ -211,7 +211,7 @@ fn mask_prefix(mask: &str, v6: bool) -> Option<u32> {
 }
 
 /// What a filter of addresses gives for what is no address.
-pub(super) const NO: Value = Value::Bool(false);
+pub(crate) const NO: Value = Value::Bool(false);
 
 fn ipaddr(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     let [query, version, _alias] = args.bind("ipaddr", ["query", "version", "alias"])?;

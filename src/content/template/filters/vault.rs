@@ -10,8 +10,19 @@ use crate::content::vault::{Key, Keyring, is_encrypted};
 use crate::secret::Secret;
 
 pub(super) const FILTERS: &[Filter] = &[
-    filter("vault", vault, ("'secret' | vault('password') | unvault('password')", "'secret'")),
-    filter("unvault", unvault, ("'plain' | unvault('password')", "'plain'")),
+    filter(
+        "vault",
+        vault,
+        (
+            "'secret' | vault('password') | unvault('password')",
+            "'secret'",
+        ),
+    ),
+    filter(
+        "unvault",
+        unvault,
+        ("'plain' | unvault('password')", "'plain'"),
+    ),
 ];
 
 /// The id of the secret when none is given.
@@ -19,27 +30,38 @@ const ID: &str = "filter_default";
 
 fn key(secret: Option<Value>, id: Option<Value>) -> Outcome<(Key, Option<String>)> {
     let secret = required("vault", "secret", secret)?;
-    let password = only_text("the secret of a vault", &secret)?.as_bytes().to_vec();
+    let password = only_text("the secret of a vault", &secret)?
+        .as_bytes()
+        .to_vec();
     let id = match id {
         Some(Value::None) | None => ID.to_owned(),
         Some(id) => text_of(&id)?,
     };
     let named = Some(id.clone()).filter(|id| id != "default");
-    Ok((Key { id, password: Secret::new(password) }, named))
+    Ok((
+        Key {
+            id,
+            password: Secret::new(password),
+        },
+        named,
+    ))
 }
 
 fn vault(interp: &mut Interp, value: &Value, args: Args) -> Outcome {
     let names = ["secret", "salt", "vault_id", "wrap_object", "vaultid"];
     let [secret, salt, id, wrap, old_id] = args.bind("vault", names)?;
     if salt.is_some_and(|salt| salt.truthy()) || wrap.is_some_and(|wrap| wrap.truthy()) {
-        return Err(TemplateError::new("vault: `salt` and `wrap_object` aren't supported")
-            .hint("A fresh salt is taken each time, as is safe."));
+        return Err(
+            TemplateError::new("vault: `salt` and `wrap_object` aren't supported")
+                .hint("A fresh salt is taken each time, as is safe."),
+        );
     }
     interp.trail.changing = true;
     let (key, id) = key(secret, id.or(old_id))?;
     let plain = only_text("vault", value)?;
     let sealed = key.seal(plain.as_bytes(), id.as_deref());
-    let sealed = sealed.map_err(|error| TemplateError::new(format!("Unable to encrypt: {error}")))?;
+    let sealed =
+        sealed.map_err(|error| TemplateError::new(format!("Unable to encrypt: {error}")))?;
     Ok(like(value, sealed.to_text()))
 }
 

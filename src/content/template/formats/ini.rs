@@ -50,7 +50,10 @@ pub fn read(text: &str, options: Options) -> Result<Ini, String> {
         if trimmed.is_empty() {
             continue;
         }
-        if let Some(name) = trimmed.strip_prefix('[').and_then(|rest| Some(rest.split_at(rest.find(']')?).0)) {
+        if let Some(name) = trimmed
+            .strip_prefix('[')
+            .and_then(|rest| Some(rest.split_at(rest.find(']')?).0))
+        {
             if ini.sections.contains_key(name) {
                 return Err(format!("line {number}: section '{name}' stands twice"));
             }
@@ -62,16 +65,31 @@ pub fn read(text: &str, options: Options) -> Result<Ini, String> {
             continue;
         }
         let Some(current) = &section else {
-            return Err(format!("line {number}: an entry stands before the first section"));
+            return Err(format!(
+                "line {number}: an entry stands before the first section"
+            ));
         };
         let (name, value) = match trimmed.find(['=', ':']) {
-            Some(at) => (trimmed[..at].trim_end(), Some(trimmed[at + 1..].trim().to_owned())),
+            Some(at) => (
+                trimmed[..at].trim_end(),
+                Some(trimmed[at + 1..].trim().to_owned()),
+            ),
             None if options.no_value => (trimmed, None),
             None => return Err(format!("line {number}: there is no '=' in `{trimmed}`")),
         };
-        let name = if options.case_sensitive { name.to_owned() } else { name.to_lowercase() };
-        if ini.section_mut(current).insert(name.clone(), value).is_some() {
-            return Err(format!("line {number}: '{name}' stands twice in section '{current}'"));
+        let name = if options.case_sensitive {
+            name.to_owned()
+        } else {
+            name.to_lowercase()
+        };
+        if ini
+            .section_mut(current)
+            .insert(name.clone(), value)
+            .is_some()
+        {
+            return Err(format!(
+                "line {number}: '{name}' stands twice in section '{current}'"
+            ));
         }
         open = Some((name, indent));
     }
@@ -101,9 +119,17 @@ impl Ini {
 
     /// All entries of a section, those of `DEFAULT` included; None when there is no such section.
     pub fn entries(&self, name: &str) -> Option<Section> {
-        let own = if name == DEFAULT { None } else { Some(self.sections.get(name)?) };
+        let own = if name == DEFAULT {
+            None
+        } else {
+            Some(self.sections.get(name)?)
+        };
         let mut all = self.defaults.clone();
-        all.extend(own.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())));
+        all.extend(
+            own.into_iter()
+                .flatten()
+                .map(|(name, value)| (name.clone(), value.clone())),
+        );
         Some(all)
     }
 
@@ -125,14 +151,28 @@ impl Ini {
                 rest = after;
                 continue;
             }
-            let reference = after.strip_prefix('(').and_then(|inner| inner.split_once(")s"));
+            let reference = after
+                .strip_prefix('(')
+                .and_then(|inner| inner.split_once(")s"));
             let Some((name, after)) = reference else {
-                return Err(format!("'%' must be followed by '%' or '(', found: `{}`", &rest[at..]));
+                return Err(format!(
+                    "'%' must be followed by '%' or '(', found: `{}`",
+                    &rest[at..]
+                ));
             };
-            let Some(found) = section.get(&name.to_lowercase()).or_else(|| section.get(name)) else {
-                return Err(format!("there is no '{name}' that `%({name})s` could stand for"));
+            let Some(found) = section
+                .get(&name.to_lowercase())
+                .or_else(|| section.get(name))
+            else {
+                return Err(format!(
+                    "there is no '{name}' that `%({name})s` could stand for"
+                ));
             };
-            out.push_str(&Self::interpolated(section, found.as_deref().unwrap_or_default(), depth + 1)?);
+            out.push_str(&Self::interpolated(
+                section,
+                found.as_deref().unwrap_or_default(),
+                depth + 1,
+            )?);
             rest = after;
         }
         out.push_str(rest);
@@ -149,7 +189,10 @@ mod tests {
         let text = "[DEFAULT]\nbase = /srv\n\n[a]\nName : %(base)s/x\nlong = one\n  two\n\n; note\nempty =\n[b]\n";
         let ini = read(text, Options::default()).expect("it is an INI file");
         let a = ini.entries("a").expect("the section is there");
-        assert_eq!(Ini::interpolated(&a, a["name"].as_deref().expect("a value"), 0).as_deref(), Ok("/srv/x"));
+        assert_eq!(
+            Ini::interpolated(&a, a["name"].as_deref().expect("a value"), 0).as_deref(),
+            Ok("/srv/x")
+        );
         assert_eq!(a["long"].as_deref(), Some("one\ntwo"));
         assert_eq!(a["empty"].as_deref(), Some(""));
         assert_eq!(ini.entries("b").map(|b| b.len()), Some(1));
@@ -158,7 +201,12 @@ mod tests {
 
     #[test]
     fn mistakes_name_their_line() {
-        for (text, number) in [("x = 1\n", 1), ("[a]\nx = 1\nx = 2\n", 3), ("[a]\nalone\n", 2), ("[a]\n[a]\n", 2)] {
+        for (text, number) in [
+            ("x = 1\n", 1),
+            ("[a]\nx = 1\nx = 2\n", 3),
+            ("[a]\nalone\n", 2),
+            ("[a]\n[a]\n", 2),
+        ] {
             let error = read(text, Options::default()).expect_err(text);
             assert!(error.starts_with(&format!("line {number}:")), "{error}");
         }

@@ -229,7 +229,9 @@ pub(super) fn lines(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>>
 
 fn output(interp: &Interp, command: &str) -> Outcome<String> {
     match &interp.templar.settings().command {
-        Some(run) => run(command, &interp.templar.settings().playbook_dir).map_err(TemplateError::new),
+        Some(run) => {
+            run(command, &interp.templar.settings().playbook_dir).map_err(TemplateError::new)
+        }
         None => Err(
             TemplateError::new("commands of the controller can't be run here")
                 .hint("Use a task with `delegate_to: localhost` and `register`."),

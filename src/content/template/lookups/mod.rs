@@ -48,31 +48,103 @@ const LOOKUPS: &[(&str, Run)] = &[
 /// Lookups of Ansible and of its collections that this program doesn't have, and what to do instead. The table in
 /// docs/language.md is made from this one.
 pub const REFUSED: &[(&str, &str)] = &[
-    ("url", "Use the module `uri` in a task with `delegate_to: localhost`."),
-    ("bitwarden", "It asks a store of secrets; read the secret in a task."),
-    ("bitwarden_secrets_manager", "It asks a store of secrets; read the secret in a task."),
-    ("credstash", "It asks a store of secrets; read the secret in a task."),
-    ("cyberarkpassword", "It asks a store of secrets; read the secret in a task."),
-    ("dsv", "It asks a store of secrets; read the secret in a task."),
-    ("keyring", "It asks a store of secrets; read the secret in a task."),
-    ("lastpass", "It asks a store of secrets; read the secret in a task."),
-    ("manifold", "It asks a store of secrets; read the secret in a task."),
-    ("onepassword", "It asks a store of secrets; read the secret in a task."),
-    ("onepassword_doc", "It asks a store of secrets; read the secret in a task."),
-    ("onepassword_raw", "It asks a store of secrets; read the secret in a task."),
-    ("onepassword_ssh_key", "It asks a store of secrets; read the secret in a task."),
-    ("passwordstore", "It asks a store of secrets; read the secret in a task."),
-    ("revbitspss", "It asks a store of secrets; read the secret in a task."),
-    ("tss", "It asks a store of secrets; read the secret in a task."),
-    ("chef_databag", "It asks another service; read the value in a task."),
-    ("consul_kv", "It asks another service; read the value in a task."),
+    (
+        "url",
+        "Use the module `uri` in a task with `delegate_to: localhost`.",
+    ),
+    (
+        "bitwarden",
+        "It asks a store of secrets; read the secret in a task.",
+    ),
+    (
+        "bitwarden_secrets_manager",
+        "It asks a store of secrets; read the secret in a task.",
+    ),
+    (
+        "credstash",
+        "It asks a store of secrets; read the secret in a task.",
+    ),
+    (
+        "cyberarkpassword",
+        "It asks a store of secrets; read the secret in a task.",
+    ),
+    (
+        "dsv",
+        "It asks a store of secrets; read the secret in a task.",
+    ),
+    (
+        "keyring",
+        "It asks a store of secrets; read the secret in a task.",
+    ),
+    (
+        "lastpass",
+        "It asks a store of secrets; read the secret in a task.",
+    ),
+    (
+        "manifold",
+        "It asks a store of secrets; read the secret in a task.",
+    ),
+    (
+        "onepassword",
+        "It asks a store of secrets; read the secret in a task.",
+    ),
+    (
+        "onepassword_doc",
+        "It asks a store of secrets; read the secret in a task.",
+    ),
+    (
+        "onepassword_raw",
+        "It asks a store of secrets; read the secret in a task.",
+    ),
+    (
+        "onepassword_ssh_key",
+        "It asks a store of secrets; read the secret in a task.",
+    ),
+    (
+        "passwordstore",
+        "It asks a store of secrets; read the secret in a task.",
+    ),
+    (
+        "revbitspss",
+        "It asks a store of secrets; read the secret in a task.",
+    ),
+    (
+        "tss",
+        "It asks a store of secrets; read the secret in a task.",
+    ),
+    (
+        "chef_databag",
+        "It asks another service; read the value in a task.",
+    ),
+    (
+        "consul_kv",
+        "It asks another service; read the value in a task.",
+    ),
     ("etcd", "It asks another service; read the value in a task."),
-    ("etcd3", "It asks another service; read the value in a task."),
-    ("github_app_access_token", "It asks another service; read the value in a task."),
-    ("hiera", "It asks another service; read the value in a task."),
-    ("lmdb_kv", "It asks another service; read the value in a task."),
-    ("redis", "It asks another service; read the value in a task."),
-    ("collection_version", "Collections are read from disk; ask for the file `MANIFEST.json`."),
+    (
+        "etcd3",
+        "It asks another service; read the value in a task.",
+    ),
+    (
+        "github_app_access_token",
+        "It asks another service; read the value in a task.",
+    ),
+    (
+        "hiera",
+        "It asks another service; read the value in a task.",
+    ),
+    (
+        "lmdb_kv",
+        "It asks another service; read the value in a task.",
+    ),
+    (
+        "redis",
+        "It asks another service; read the value in a task.",
+    ),
+    (
+        "collection_version",
+        "Collections are read from disk; ask for the file `MANIFEST.json`.",
+    ),
     ("dependent", "Use `product` and `selectattr`."),
     ("dig", "It asks DNS; run `dig` in a task."),
     ("dnstxt", "It asks DNS; run `dig` in a task."),
@@ -80,13 +152,19 @@ pub const REFUSED: &[(&str, &str)] = &[
     ("gpg_fingerprint", "Use `gpg --show-keys` in a task."),
     ("kustomize", "Run `kubectl kustomize` in a task."),
     ("k8s", "Run `kubectl get` in a task."),
-    ("merge_variables", "Use `lookup('varnames', …)` with `lookup('vars', …)` and `combine`."),
+    (
+        "merge_variables",
+        "Use `lookup('varnames', …)` with `lookup('vars', …)` and `combine`.",
+    ),
     ("random_pet", "Use `random` on a list of names."),
     ("random_string", "Use `lookup('password', '/dev/null …')`."),
     ("random_words", "Use `random` on a list of words."),
     ("shelvefile", "It reads a format of Python."),
     ("validate", "Use `validate_argument_spec` and `assert`."),
-    ("get_path", "Write the path as an expression, or use `json_query`."),
+    (
+        "get_path",
+        "Write the path as an expression, or use `json_query`.",
+    ),
     ("index_of", "Use the method `.index()` of lists."),
     ("to_paths", "Walk the value with a loop."),
 ];

@@ -34,35 +34,47 @@ impl Options {
             match word.split_once('=') {
                 Some((name, value)) => {
                     let Some(name) = names.iter().find(|known| **known == name) else {
-                        return Err(TemplateError::new(format!("{what}: '{name}' is not a valid option"))
-                            .hint(format!("It knows: {}.", names.join(", "))));
+                        return Err(TemplateError::new(format!(
+                            "{what}: '{name}' is not a valid option"
+                        ))
+                        .hint(format!("It knows: {}.", names.join(", "))));
                     };
-                    self.given.insert(name, Value::from(value.trim_matches(['\'', '"'])));
+                    self.given
+                        .insert(name, Value::from(value.trim_matches(['\'', '"'])));
                 }
                 None => key.push(word),
             }
         }
         if key.is_empty() {
-            return Err(TemplateError::new(format!("{what}: Search key is required but was not found")));
+            return Err(TemplateError::new(format!(
+                "{what}: Search key is required but was not found"
+            )));
         }
         Ok(key.join(" "))
     }
 
     fn text(&self, name: &str, default: &str) -> Outcome<String> {
-        self.given.get(name).map_or_else(|| Ok(default.to_owned()), |value| Ok(text_of(value)?))
+        self.given
+            .get(name)
+            .map_or_else(|| Ok(default.to_owned()), |value| Ok(text_of(value)?))
     }
 
     fn flag(&self, name: &str, default: bool) -> bool {
         match self.given.get(name) {
             None => default,
-            Some(Value::Str(text)) => matches!(text.text.to_lowercase().as_str(), "yes" | "on" | "1" | "true" | "y" | "t"),
+            Some(Value::Str(text)) => matches!(
+                text.text.to_lowercase().as_str(),
+                "yes" | "on" | "1" | "true" | "y" | "t"
+            ),
             Some(other) => other.truthy(),
         }
     }
 
     fn column(&self, what: &str, name: &str, default: usize) -> Outcome<usize> {
         let text = self.text(name, &default.to_string())?;
-        text.parse().map_err(|_| TemplateError::new(format!("{what}: {name} must be a number, not '{text}'")))
+        text.parse().map_err(|_| {
+            TemplateError::new(format!("{what}: {name} must be a number, not '{text}'"))
+        })
     }
 }
 
@@ -77,13 +89,30 @@ pub(super) fn csvfile(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value
         let delimiter = match options.text("delimiter", "TAB")?.as_str() {
             "TAB" | "\\t" => '\t',
             other if other.chars().count() == 1 => other.chars().next().unwrap_or(','),
-            other => return Err(TemplateError::new(format!("csvfile: \"delimiter\" must be a 1-character string, not '{other}'"))),
+            other => {
+                return Err(TemplateError::new(format!(
+                    "csvfile: \"delimiter\" must be a 1-character string, not '{other}'"
+                )));
+            }
         };
-        let (key_column, column) = (options.column("csvfile", "keycol", 0)?, options.column("csvfile", "col", 1)?);
+        let (key_column, column) = (
+            options.column("csvfile", "keycol", 0)?,
+            options.column("csvfile", "col", 1)?,
+        );
         let text = read_text(interp, &options.text("file", "ansible.csv")?)?;
-        let mut value = options.given.get("default").cloned().filter(|value| !matches!(value, Value::None));
-        for row in csv::rows(&text, delimiter).into_iter().filter(|row| !row.is_empty()) {
-            let cell = |at: usize| row.get(at).ok_or_else(|| TemplateError::new(format!("csvfile: there is no column {at}")));
+        let mut value = options
+            .given
+            .get("default")
+            .cloned()
+            .filter(|value| !matches!(value, Value::None));
+        for row in csv::rows(&text, delimiter)
+            .into_iter()
+            .filter(|row| !row.is_empty())
+        {
+            let cell = |at: usize| {
+                row.get(at)
+                    .ok_or_else(|| TemplateError::new(format!("csvfile: there is no column {at}")))
+            };
             if *cell(key_column)? == key {
                 value = Some(Value::untrusted(cell(column)?.as_str()));
                 break;
@@ -95,7 +124,16 @@ pub(super) fn csvfile(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value
 }
 
 const INI: [&str; 10] = [
-    "type", "file", "section", "re", "encoding", "default", "case_sensitive", "allow_no_value", "allow_none", "interpolation",
+    "type",
+    "file",
+    "section",
+    "re",
+    "encoding",
+    "default",
+    "case_sensitive",
+    "allow_no_value",
+    "allow_none",
+    "interpolation",
 ];
 
 /// Entries of an INI file by their names, or by a pattern.
@@ -118,12 +156,16 @@ pub(super) fn entries(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value
         let wrong = |problem: String| TemplateError::new(format!("ini: {file}: {problem}"));
         let ini = ini::read(&text, reading).map_err(wrong)?;
         let Some(entries) = ini.entries(&section) else {
-            return Err(TemplateError::new(format!("ini: No section '{section}' in {file}")));
+            return Err(TemplateError::new(format!(
+                "ini: No section '{section}' in {file}"
+            )));
         };
         let value = |value: Option<&str>| match value {
             None => Ok(Value::None),
             Some(text) if options.flag("interpolation", true) => {
-                ini::Ini::interpolated(&entries, text, 0).map(Value::untrusted).map_err(wrong)
+                ini::Ini::interpolated(&entries, text, 0)
+                    .map(Value::untrusted)
+                    .map_err(wrong)
             }
             Some(text) => Ok(Value::untrusted(text)),
         };
@@ -136,10 +178,18 @@ pub(super) fn entries(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value
             }
             continue;
         }
-        let name = if reading.case_sensitive { key } else { key.to_lowercase() };
+        let name = if reading.case_sensitive {
+            key
+        } else {
+            key.to_lowercase()
+        };
         found.push(match entries.get(&name) {
             Some(text) => value(text.as_deref())?,
-            None => options.given.get("default").cloned().unwrap_or_else(|| Value::from("")),
+            None => options
+                .given
+                .get("default")
+                .cloned()
+                .unwrap_or_else(|| Value::from("")),
         });
     }
     Ok(found)

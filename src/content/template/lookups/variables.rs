@@ -60,8 +60,10 @@ pub(super) fn config(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>
     let plugin = args.take("plugin_type").is_some() | args.take("plugin_name").is_some();
     args.no_more_names("config", &["on_missing", "plugin_type", "plugin_name"])?;
     if plugin {
-        return Err(TemplateError::new("config: settings of plugins can't be asked for")
-            .hint("Plugins of Ansible don't run here; ask for the variable that sets it."));
+        return Err(
+            TemplateError::new("config: settings of plugins can't be asked for")
+                .hint("Plugins of Ansible don't run here; ask for the variable that sets it."),
+        );
     }
     if !matches!(missing.as_str(), "error" | "warn" | "skip") {
         return Err(TemplateError::new(format!(

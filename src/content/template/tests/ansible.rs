@@ -102,6 +102,9 @@ pub(super) const TESTS: &[Test] = &[
     ("mount", |_, value, args| {
         path("mount", value, args, is_mount)
     }),
+    ("vaulted_file", |_, value, args| {
+        path("vaulted_file", value, args, is_vaulted)
+    }),
     ("same_file", same_file),
     ("uri", |_, value, args| scheme("uri", value, args, false)),
     ("url", |_, value, args| scheme("url", value, args, true)),
@@ -210,6 +213,11 @@ fn path(name: &str, value: &Value, args: Args, is: fn(&Path) -> bool) -> Outcome
             other.type_name()
         ))),
     }
+}
+
+/// True for a file that ansible-vault encrypted.
+fn is_vaulted(path: &Path) -> bool {
+    std::fs::read(path).is_ok_and(|bytes| crate::content::vault::is_encrypted(&bytes))
 }
 
 fn is_mount(path: &Path) -> bool {

@@ -1,6 +1,7 @@
 //! Tests: what stands after `is`.
 
 mod ansible;
+mod networks;
 mod version;
 
 pub use version::order as loose_order;
@@ -118,7 +119,7 @@ const JINJA: &[Test] = &[
 ];
 
 /// Other names of tests.
-const ALIASES: [(&str, &str); 28] = [
+const ALIASES: [(&str, &str); 25] = [
     ("==", "eq"),
     ("equalto", "eq"),
     ("!=", "ne"),
@@ -144,9 +145,6 @@ const ALIASES: [(&str, &str); 28] = [
     ("is_mount", "mount"),
     ("is_same_file", "same_file"),
     ("isnan", "nan"),
-    ("ipv4_address", "ipv4"),
-    ("ipv6_address", "ipv6"),
-    ("ip_address", "ip"),
 ];
 
 fn one(what: &str, args: Args) -> Outcome {
@@ -186,16 +184,36 @@ fn find(name: &str) -> Option<Run> {
         .iter()
         .find(|(alias, _)| *alias == name)
         .map_or(name, |(_, name)| name);
-    let mut tests = JINJA.iter().chain(ansible::TESTS);
+    let mut tests = JINJA.iter().chain(ansible::TESTS).chain(networks::TESTS);
     tests.find(|(known, _)| *known == name).map(|(_, run)| *run)
 }
+
+/// Tests of collections that this program doesn't have, and what to do instead. The table in docs/language.md is made
+/// from this one.
+pub const REFUSED: &[(&str, &str)] = &[
+    (
+        "a_module",
+        "Modules that don't exist are named before a run begins.",
+    ),
+    (
+        "ansible_type",
+        "The classes of Python don't exist here; use `type_debug`.",
+    ),
+    ("resolvable", "Ask in a task, with `getent hosts NAME`."),
+    ("validate", "Use `validate_argument_spec` and `assert`."),
+];
 
 /// Why a name is no test; None when it is one.
 pub fn problem(name: &str) -> Option<TemplateError> {
     if find(name).is_some() {
         return None;
     }
-    let known = JINJA.iter().chain(ansible::TESTS).map(|(name, _)| *name);
+    if let Some((_, advice)) = REFUSED.iter().find(|(refused, _)| *refused == short(name)) {
+        let message = format!("the test '{name}' isn't supported");
+        return Some(TemplateError::new(message).hint(*advice));
+    }
+    let known = JINJA.iter().chain(ansible::TESTS).chain(networks::TESTS);
+    let known = known.map(|(name, _)| *name);
     let known = known.chain(ALIASES.iter().map(|(alias, _)| *alias));
     let near = nearest(short(name), known, 2);
     let error = TemplateError::new(format!("there is no test named '{name}'"));
