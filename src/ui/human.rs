@@ -142,7 +142,7 @@ impl<W: Write> Human<W> {
     }
 
     fn banner(&mut self, title: &str) -> io::Result<()> {
-        let stars = BANNER.saturating_sub(title.chars().count() + 1).max(3);
+        let stars = BANNER.saturating_sub(title.chars().count()).max(3);
         writeln!(
             self.out,
             "\n{} {}",
@@ -219,12 +219,17 @@ impl<W: Write> Human<W> {
             Some(delegate) => format!("{word}: [{host} -> {delegate}]"),
             None => format!("{word}: [{host}]"),
         };
+        let bad = !matches!(status, Status::Ok | Status::Changed | Status::Skipped);
         if let Some(item) = item {
-            line.push_str(&format!(" (item={item})"));
+            let arrow = if bad { "" } else { " =>" };
+            let behind = if *status == Status::Skipped { " " } else { "" };
+            line.push_str(&format!("{arrow} (item={item}){behind}"));
         }
         match status {
             Status::Failed | Status::Rescued | Status::Ignored => {
-                line.push_str(": FAILED!");
+                if item.is_none() {
+                    line.push_str(": FAILED!");
+                }
                 line.push_str(&why(message.as_deref(), result));
             }
             Status::Unreachable => {
@@ -240,10 +245,8 @@ impl<W: Write> Human<W> {
             _ => {}
         }
         self.line(tone, &line)?;
-        if matches!(
-            status,
-            Status::Failed | Status::Unreachable | Status::Rescued | Status::Ignored
-        ) {
+        // Whoever watches is told more; what programs read is what Ansible prints.
+        if bad && self.style.terminal {
             self.output_of(result)?;
             if let Some(place) = place {
                 self.line(Tone::Plain, &format!("  task at {place}"))?;
@@ -376,20 +379,18 @@ fn tail(message: Option<&str>) -> String {
         .unwrap_or_default()
 }
 
-/// What failed: the whole result as Ansible prints it, less the output, which follows in lines of its own.
+/// What failed: the whole result as Ansible prints it.
 fn why(message: Option<&str>, result: &Value) -> String {
     let mut shown = result.clone();
     if let Some(map) = shown.as_object_mut() {
-        for key in [
-            "stdout",
-            "stderr",
-            "stdout_lines",
-            "stderr_lines",
-            "failed",
-            "diff",
-            "invocation",
-        ] {
+        for key in ["failed", "diff", "invocation"] {
             map.shift_remove(key);
+        }
+        for stream in ["stdout", "stderr"] {
+            let lines = map.get(stream).and_then(Value::as_str).map(lines_of);
+            if let Some(lines) = lines {
+                map.insert(format!("{stream}_lines"), lines);
+            }
         }
         if let (Some(message), false) = (message, map.contains_key("msg")) {
             map.insert("msg".into(), message.into());
@@ -402,11 +403,28 @@ fn why(message: Option<&str>, result: &Value) -> String {
         .unwrap_or_default()
 }
 
+/// The lines of an output, as results carry them beside the text.
+fn lines_of(text: &str) -> Value {
+    text.lines().map(Value::from).collect()
+}
+
 /// A dictionary over several lines, four spaces deep, as the debug task shows it.
 fn indented(result: &Value) -> String {
     let mut shown = result.clone();
     if let Some(map) = shown.as_object_mut() {
-        for key in ["changed", "failed", "skipped"] {
+        let variable = |name: &str| map.get(name).and_then(Value::as_str).map(str::to_owned);
+        let of_loop = [variable("ansible_loop_var"), variable("ansible_index_var")];
+        let common = [
+            "changed",
+            "failed",
+            "skipped",
+            "ansible_loop_var",
+            "ansible_index_var",
+        ];
+        for key in common
+            .into_iter()
+            .chain(of_loop.iter().flatten().map(String::as_str))
+        {
             map.shift_remove(key);
         }
     }
@@ -489,16 +507,13 @@ mod tests {
             },
         ]);
         insta::assert_snapshot!(text, @r#"
-        PLAY [all] ********************************************************************
+        PLAY [all] *********************************************************************
 
-        TASK [etcd : restart] *********************************************************
+        TASK [etcd : restart] **********************************************************
         changed: [node1]
-        fatal: [node1]: FAILED! => {"msg": "non-zero return code", "rc": 1}
-          stderr:
-            no such unit
-          task at site.yml:4:7
+        fatal: [node1]: FAILED! => {"msg": "non-zero return code", "rc": 1, "stderr": "no such unit\n", "stderr_lines": ["no such unit"]}
 
-        PLAY RECAP ********************************************************************
+        PLAY RECAP *********************************************************************
         node1                      : ok=1    changed=0    unreachable=0    failed=1    skipped=0    rescued=0    ignored=0
         "#);
     }

@@ -69,7 +69,14 @@ struct Many {
     /// Files; `-` is standard input
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Where to write, `-` is standard output; only with one file
+    #[command(flatten)]
+    writing: Writing,
+}
+
+/// Where results go, and with which secret.
+#[derive(Debug, Args)]
+struct Writing {
+    /// Where to write, `-` is standard output; only for one result
     #[arg(long, value_name = "FILE")]
     output_file: Option<PathBuf>,
     #[command(flatten)]
@@ -134,27 +141,31 @@ fn sources(files: &[PathBuf], output: Option<&Path>) -> Result<Vec<PathBuf>, Fai
 }
 
 fn encrypt(args: &Many, context: &Context) -> Result<(), Failure> {
-    let files = sources(&args.files, args.output_file.as_deref())?;
-    let ring = secrets::for_encryption(&args.secrets, context)?;
-    let (key, id) = choose(&ring, args.encrypting.encrypt_vault_id.as_deref(), context)?;
+    let files = sources(&args.files, args.writing.output_file.as_deref())?;
+    let ring = secrets::for_encryption(&args.writing.secrets, context)?;
+    let (key, id) = choose(
+        &ring,
+        args.writing.encrypting.encrypt_vault_id.as_deref(),
+        context,
+    )?;
     for file in &files {
         let plain = files::read(file, context)?;
         if is_encrypted(&plain) {
             return Err(error("input is already encrypted".to_owned()));
         }
         let text = key.seal(&plain, id.as_deref()).map_err(broken)?.to_text();
-        let target = args.output_file.as_deref().unwrap_or(file);
+        let target = args.writing.output_file.as_deref().unwrap_or(file);
         files::write(target, text.as_bytes(), context)?;
     }
     said("Encryption successful", context)
 }
 
 fn decrypt(args: &Many, context: &Context) -> Result<(), Failure> {
-    let files = sources(&args.files, args.output_file.as_deref())?;
-    let ring = secrets::load(&args.secrets, secrets::Asking::IfNone, context)?;
+    let files = sources(&args.files, args.writing.output_file.as_deref())?;
+    let ring = secrets::load(&args.writing.secrets, secrets::Asking::IfNone, context)?;
     for file in &files {
         let (plain, _) = open(&ring, file, context)?;
-        let target = args.output_file.as_deref().unwrap_or(file);
+        let target = args.writing.output_file.as_deref().unwrap_or(file);
         files::write(target, &plain, context)?;
     }
     said("Decryption successful", context)

@@ -1,13 +1,11 @@
 //! `encrypt-string`: values to be pasted into YAML.
 
-use super::{Encrypting, broken, choose, error, files, secrets};
+use super::{Writing, broken, choose, error, files, secrets};
 use crate::cli::context::Context;
 use crate::cli::failure::{Failure, Kind};
 use crate::content::vault::Key;
 use clap::Args;
-use secrets::Secrets;
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
 use zeroize::Zeroizing;
 
 /// How deep Ansible indents a ciphertext.
@@ -30,13 +28,8 @@ pub(super) struct EncryptString {
     /// Name of the variable that is read from standard input
     #[arg(long = "stdin-name", value_name = "NAME")]
     stdin_name: Option<String>,
-    /// Where to write, `-` is standard output
-    #[arg(long, value_name = "FILE")]
-    output_file: Option<PathBuf>,
     #[command(flatten)]
-    secrets: Secrets,
-    #[command(flatten)]
-    encrypting: Encrypting,
+    writing: Writing,
 }
 
 /// A value, its name, and what is said of it when there are several.
@@ -51,8 +44,12 @@ pub(super) fn run(args: &EncryptString, context: &Context) -> Result<(), Failure
         let message = "The --prompt option is not supported if also reading input from stdin";
         return Err(Failure::new(Kind::Usage, message));
     }
-    let ring = secrets::for_encryption(&args.secrets, context)?;
-    let (key, id) = choose(&ring, args.encrypting.encrypt_vault_id.as_deref(), context)?;
+    let ring = secrets::for_encryption(&args.writing.secrets, context)?;
+    let (key, id) = choose(
+        &ring,
+        args.writing.encrypting.encrypt_vault_id.as_deref(),
+        context,
+    )?;
     let wanted = collect(args, context)?;
     let several = wanted.len() > 1;
     let mut text = String::new();
@@ -73,7 +70,7 @@ pub(super) fn run(args: &EncryptString, context: &Context) -> Result<(), Failure
         }
         text.push_str(&yaml(one, key, id.as_deref())?);
     }
-    match &args.output_file {
+    match &args.writing.output_file {
         Some(path) => files::write(path, text.as_bytes(), context),
         None => context.print(&text),
     }
