@@ -36,11 +36,7 @@ pub(super) const FILTERS: &[Filter] = &[
     ),
     filter(
         "community.general.keep_keys",
-        |_, value, args| {
-            Keys::of("keep_keys", args)?.flat(value, |keys, name| {
-                keys.matches(name).then(|| name.to_owned())
-            })
-        },
+        |_, value, args| chosen("keep_keys", value, args, true),
         (
             "[{'a': 1, 'b': 2}] | community.general.keep_keys(target=['a'])",
             "[{'a': 1}]",
@@ -48,11 +44,7 @@ pub(super) const FILTERS: &[Filter] = &[
     ),
     filter(
         "community.general.remove_keys",
-        |_, value, args| {
-            Keys::of("remove_keys", args)?.flat(value, |keys, name| {
-                (!keys.matches(name)).then(|| name.to_owned())
-            })
-        },
+        |_, value, args| chosen("remove_keys", value, args, false),
         (
             "[{'a': 1, 'b': 2}] | community.general.remove_keys(target=['a'])",
             "[{'b': 2}]",
@@ -76,6 +68,12 @@ pub(super) const FILTERS: &[Filter] = &[
         ),
     ),
 ];
+
+/// The keys that match, or those that don't.
+fn chosen(what: &str, value: &Value, args: Args, wanted: bool) -> Outcome {
+    let keep = |keys: &Keys, name: &str| (keys.matches(name) == wanted).then(|| name.to_owned());
+    Keys::of(what, args)?.flat(value, keep)
+}
 
 enum How {
     Equal,
