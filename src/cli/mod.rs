@@ -40,7 +40,7 @@ use std::future::Future;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Orchestrates the life of Kubernetes clusters over SSH: replace, add and remove nodes, back up, restore, upgrade.
+/// Keeps Kubernetes clusters alive over SSH: replaces etcd members, backs up and restores, runs Ansible playbooks.
 #[derive(Debug, Parser)]
 #[command(
     name = "kopsrun",

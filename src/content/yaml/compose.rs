@@ -1,5 +1,6 @@
 //! From libyaml's events to a tree: anchors, merge keys, tags, duplicate keys, depth.
 
+use super::guard::guarded;
 use super::node::{Kind, Node};
 use super::resolve::{self, Scalar};
 use super::syntax;
@@ -48,6 +49,8 @@ pub struct Composer<'a> {
     parser: Parser<&'a mut &'a [u8]>,
     text: &'a str,
     file: &'a Arc<Path>,
+    /// Where the last event ended.
+    read: Mark,
     anchors: HashMap<String, Anchor>,
     warnings: &'a mut Vec<Fault>,
     /// Numbers are typed as in JSON.
@@ -67,6 +70,7 @@ impl<'a> Composer<'a> {
             parser,
             text,
             file,
+            read: Mark::default(),
             anchors: HashMap::new(),
             warnings,
             json: false,
@@ -97,9 +101,16 @@ impl<'a> Composer<'a> {
     }
 
     fn event(&mut self) -> Result<Event, Fault> {
-        self.parser
-            .parse()
-            .map_err(|error| syntax::fault(&error, self.text, self.file))
+        match guarded(|| self.parser.parse()) {
+            Some(Ok(event)) => {
+                self.read = event.end_mark;
+                Ok(event)
+            }
+            Some(Err(error)) => Err(syntax::fault(&error, self.text, self.file)),
+            None => Err(Fault::new("this can't be read as YAML")
+                .at(&self.place(self.read))
+                .hint("the mistake is at this place or soon after it; a tag (!name) must be followed by a space")),
+        }
     }
 
     fn place(&self, mark: Mark) -> Place {

@@ -4,6 +4,7 @@
 mod astral;
 mod compose;
 mod emit;
+mod guard;
 mod json;
 mod node;
 mod resolve;
