@@ -18,6 +18,8 @@ pub struct Case {
     pub ignore: Vec<String>,
     /// Why the two are known to differ.
     pub differs: Option<String>,
+    /// Check mode is compared; Ansible can't do it for all modules.
+    pub check: bool,
     /// Times of modification are compared.
     pub times: bool,
 }
@@ -48,7 +50,9 @@ fn read(file: &Path) -> Vec<Case> {
 
 impl Case {
     fn new(topic: &str, case: &Value) -> Self {
-        let known = ["name", "files", "task", "ignore", "differs", "times"];
+        let known = [
+            "name", "files", "task", "ignore", "differs", "times", "check",
+        ];
         for key in case.as_object().expect("a case is a mapping").keys() {
             assert!(known.contains(&key.as_str()), "{topic}: {key}?");
         }
@@ -64,6 +68,7 @@ impl Case {
                 .map(|key| key.as_str().expect("a key").to_owned())
                 .collect(),
             differs: case["differs"].as_str().map(ToOwned::to_owned),
+            check: case["check"].as_bool().unwrap_or(true),
             times: case["times"].as_bool().unwrap_or_default(),
         }
     }
@@ -88,7 +93,9 @@ impl Case {
                 fs::hard_link(dir.join(text(target)), &path).expect("a link");
                 continue;
             }
-            if file.get("dir").is_some() {
+            if let Some(names) = file.get("packed").and_then(Value::as_array) {
+                fs::write(&path, packed(names)).expect("written");
+            } else if file.get("dir").is_some() {
                 fs::create_dir_all(&path).expect("made");
             } else if let Some(bytes) = file.get("latin1") {
                 let bytes: Vec<u8> = text(bytes).chars().map(|letter| letter as u8).collect();
@@ -142,4 +149,21 @@ fn in_directory(value: &Value, dir: &str) -> Value {
         ),
         other => other.clone(),
     }
+}
+
+/// A tar.gz with files of these names, which hold their names; the same bytes each time.
+fn packed(names: &[Value]) -> Vec<u8> {
+    let gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    let mut tar = tar::Builder::new(gzip);
+    for name in names {
+        let name = name.as_str().expect("a name");
+        let mut header = tar::Header::new_gnu();
+        header.set_size(name.len() as u64);
+        header.set_mode(0o640);
+        header.set_mtime(1_600_000_000);
+        tar.append_data(&mut header, name, name.as_bytes())
+            .expect("memory");
+    }
+    let gzip = tar.into_inner().expect("memory");
+    gzip.finish().expect("memory")
 }

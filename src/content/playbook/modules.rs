@@ -276,10 +276,6 @@ const NOT_YET: &[(&str, &str)] = &[
         "rsync comes with a later version; until then use `copy`.",
     ),
     (
-        "unarchive",
-        "Archives come with a later version; until then use `command: tar -xf …`.",
-    ),
-    (
         "assemble",
         "Assembling files comes with a later version; until then use `template`.",
     ),

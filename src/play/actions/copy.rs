@@ -1,6 +1,7 @@
 //! `copy`: content, a file or a tree of the controller, or of the host itself.
 
 use crate::content::place::Fault;
+use crate::content::template::eval::json::{self, Style};
 use crate::content::value::Value;
 use crate::content::vault::is_encrypted;
 use crate::play::call::Call;
@@ -35,7 +36,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
                 .into());
         }
         let text = match content {
-            Value::Dict(_) | Value::List(_) => content.to_json().to_string(),
+            Value::Dict(_) | Value::List(_) => python_json(call, content)?,
             other => as_text(other),
         };
         args.shift_remove("content");
@@ -60,6 +61,18 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
         &path.file_name().unwrap_or_default().to_string_lossy(),
     )
     .await
+}
+
+/// A structure as Ansible writes it: JSON as Python's `json.dumps` does.
+fn python_json(call: &Call<'_>, content: &Value) -> Result<String, Problem> {
+    let style = Style {
+        indent: None,
+        sort_keys: false,
+        ensure_ascii: true,
+        separators: None,
+    };
+    let written = json::dump(content, &style);
+    Ok(written.map_err(|error| call.fault(format!("copy: content can't be written: {error}")))?)
 }
 
 /// One file.
@@ -165,9 +178,11 @@ async fn tree(
         return Ok(results.into_iter().nth(failed).unwrap_or_default());
     }
     changed |= results.iter().any(Done::is_changed);
-    Ok(Done::changed(changed)
-        .with("dest", dest)
-        .with("src", root.display().to_string()))
+    let slash = if dest.ends_with('/') { "" } else { "/" };
+    Ok(Done::changed(changed).with("dest", dest + slash).with(
+        "src",
+        format!("{}{}", root.display(), if content_only { "/" } else { "" }),
+    ))
 }
 
 /// Directories and files below, in order of name, relative to the root. Links are followed.

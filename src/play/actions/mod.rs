@@ -14,6 +14,7 @@ mod script;
 mod set_fact;
 mod set_stats;
 mod template;
+mod unarchive;
 mod wait_for_connection;
 
 use super::call::Call;
@@ -60,6 +61,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
         "set_fact" => set_fact::run(call),
         "set_stats" => set_stats::run(call),
         "template" => template::run(call).await,
+        "unarchive" => unarchive::run(call).await,
         "validate_argument_spec" => argument_spec::run(call),
         "wait_for_connection" => wait_for_connection::run(call).await,
         module => call.module(module, call.json_args(), Blobs::new()).await,

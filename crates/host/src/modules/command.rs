@@ -167,6 +167,15 @@ impl Common {
                 .with("stderr", "")
                 .msg(format!("{verb} not run command since {reason}")));
         }
+        let dir = self.chdir.as_deref().map(|dir| cx.expand(dir));
+        if let Some(dir) = dir.as_ref().filter(|dir| !dir.is_dir()) {
+            return Err(Failure::new(format!(
+                "Unable to change directory before execution: {} is not a directory",
+                dir.display()
+            ))
+            .with("cmd", shown.clone())
+            .with("rc", Value::Null));
+        }
         if cx.check() {
             let mut would = outcome(self.creates.is_some() || self.removes.is_some());
             // Nothing tells whether a command changes anything.
@@ -179,8 +188,8 @@ impl Common {
         }
         let start = Zoned::now();
         let mut process = cx.process(&argv[0]).args(&argv[1..]);
-        if let Some(dir) = &self.chdir {
-            process = process.current_dir(cx.expand(dir));
+        if let Some(dir) = dir {
+            process = process.current_dir(dir);
         }
         if let Some(text) = &self.stdin {
             let end = if self.stdin_add_newline { "\n" } else { "" };

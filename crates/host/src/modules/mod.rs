@@ -5,21 +5,31 @@ mod archive;
 pub(crate) mod background;
 mod command;
 mod copy;
+mod dpkg_selections;
 mod edit;
 mod fetch;
 mod file;
 mod find;
+mod getent;
 mod group;
+mod hostname;
+mod http;
+mod kube;
+mod modprobe;
 mod ownership;
+mod package_facts;
 mod ping;
 mod raw;
 mod rewrite;
 mod script;
+mod service_facts;
 mod setup;
 mod slurp;
 mod stat;
+mod sysctl;
 mod systemd;
 mod tempfile;
+mod unarchive;
 mod user;
 mod wait_for;
 
@@ -65,21 +75,32 @@ pub(crate) static TABLE: &[Entry] = &[
     Of::<command::Shell>::ENTRY,
     Of::<copy::Copy>::ENTRY,
     Of::<copy::Template>::ENTRY,
+    Of::<dpkg_selections::DpkgSelections>::ENTRY,
     Of::<fetch::Fetch>::ENTRY,
     Of::<file::File>::ENTRY,
     Of::<find::Find>::ENTRY,
+    Of::<http::get_url::GetUrl>::ENTRY,
+    Of::<getent::Getent>::ENTRY,
     Of::<group::Group>::ENTRY,
+    Of::<hostname::Hostname>::ENTRY,
+    Of::<kube::Kube>::ENTRY,
     Of::<edit::lineinfile::Lineinfile>::ENTRY,
+    Of::<modprobe::Modprobe>::ENTRY,
+    Of::<package_facts::PackageFacts>::ENTRY,
     Of::<ping::Ping>::ENTRY,
     Of::<raw::Raw>::ENTRY,
     Of::<edit::replace::Replace>::ENTRY,
     Of::<script::Script>::ENTRY,
+    Of::<service_facts::ServiceFacts>::ENTRY,
     Of::<setup::Setup>::ENTRY,
     Of::<slurp::Slurp>::ENTRY,
     Of::<stat::Stat>::ENTRY,
+    Of::<sysctl::Sysctl>::ENTRY,
     Of::<systemd::Service>::ENTRY,
     Of::<systemd::Systemd>::ENTRY,
     Of::<tempfile::Tempfile>::ENTRY,
+    Of::<unarchive::Unarchive>::ENTRY,
+    Of::<http::uri::Uri>::ENTRY,
     Of::<user::User>::ENTRY,
     Of::<wait_for::WaitFor>::ENTRY,
 ];

@@ -37,7 +37,7 @@ impl Module for Stat {
             Arg::new(
                 "get_mime",
                 Kind::Bool,
-                "With the kind of content (always unknown: nothing is started for it).",
+                "With the kind of content, as the program file tells it (unknown where there is none).",
             )
             .aliases(&["mime", "mime_type", "mime-type"])
             .default("yes"),
@@ -80,10 +80,11 @@ impl Module for Stat {
             stat.insert("checksum".to_owned(), sum.into());
         }
         if self.get_mime {
-            stat.insert("mimetype".to_owned(), "unknown".into());
-            stat.insert("charset".to_owned(), "unknown".into());
+            let (kind, charset) = mime(cx, &path, &meta);
+            stat.insert("mimetype".to_owned(), kind.into());
+            stat.insert("charset".to_owned(), charset.into());
         }
-        if self.get_attributes && (meta.is_file() || meta.is_dir()) {
+        if self.get_attributes {
             add_flags(&path, &mut stat);
         }
         Ok(Outcome::ok().with("stat", stat))
@@ -161,6 +162,35 @@ pub(super) fn identity(path: &Path, meta: &Metadata) -> Map<String, Value> {
     known
 }
 
+/// Kind and character set of the content; of files the program `file` knows it.
+fn mime(cx: &Context, path: &Path, meta: &Metadata) -> (String, String) {
+    let kind = meta.file_type();
+    let special = [
+        (kind.is_dir(), "directory"),
+        (kind.is_symlink(), "symlink"),
+        (kind.is_char_device(), "chardevice"),
+        (kind.is_block_device(), "blockdevice"),
+        (kind.is_fifo(), "fifo"),
+        (kind.is_socket(), "socket"),
+    ];
+    if let Some((_, name)) = special.iter().find(|(is, _)| *is) {
+        return (format!("inode/{name}"), "binary".to_owned());
+    }
+    let unknown = || ("unknown".to_owned(), "unknown".to_owned());
+    let Some(program) = cx.find_program("file") else {
+        return unknown();
+    };
+    let options = ["--brief", "--mime-type", "--mime-encoding", "--"];
+    let output = cx.process(program).args(options).arg(path).system().run();
+    let text = output
+        .map(|output| output.stdout_text())
+        .unwrap_or_default();
+    match text.trim().split_once("; charset=") {
+        Some((kind, charset)) => (kind.to_owned(), charset.to_owned()),
+        None => unknown(),
+    }
+}
+
 fn add_link(path: &Path, stat: &mut Map<String, Value>) -> Result<(), Failure> {
     let target =
         fs::read_link(path).map_err(|error| Failure::io("cannot read the link", path, &error))?;
@@ -185,12 +215,13 @@ const FLAGS: &[(IFlags, char, &str)] = &[
 
 fn add_flags(path: &Path, stat: &mut Map<String, Value>) {
     const EXTENTS: u32 = 0x0008_0000;
-    let Some(flags) = File::open(path)
-        .ok()
+    // As with lsattr, what a link leads to isn't asked, and a device might do something when it is opened.
+    let plain = fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file() || meta.is_dir());
+    let flags = Some(path)
+        .filter(|_| plain)
+        .and_then(|path| File::open(path).ok())
         .and_then(|file| rustix::fs::ioctl_getflags(&file).ok())
-    else {
-        return;
-    };
+        .unwrap_or(IFlags::empty());
     let mut letters = String::new();
     let mut names = Vec::new();
     for (_, letter, name) in FLAGS.iter().filter(|(flag, ..)| flags.contains(*flag)) {

@@ -337,6 +337,9 @@ impl Copy {
                 }
             }
         }
+        if same {
+            outcome = outcome.with("path", real.to_string_lossy());
+        }
         let mut changes = Changes::of(&real);
         if same || !cx.check() {
             outcome.changed |= wanted.apply(cx, &real, &mut changes)?;
@@ -385,6 +388,8 @@ fn diff(
     let before = match old {
         Some(old) if old.is_file() && old.size() > MAX_DIFF => measure(old.size()).into_bytes(),
         Some(old) if old.is_file() => rewrite::read(dest)?.unwrap_or_default(),
+        // What is read there now is what a link leads to.
+        Some(old) if old.is_symlink() && dest.is_file() => rewrite::read(dest)?.unwrap_or_default(),
         _ => Vec::new(),
     };
     if source.size() > MAX_DIFF {

@@ -76,7 +76,9 @@ fn tree(copy: &Copy, cx: &Context, src: &Path, content_only: bool) -> Result<Out
         diffs: Vec::new(),
     };
     walk.dir(src, &dest)?;
-    let mut outcome = Outcome::changed(walk.changed).with("dest", dest.to_string_lossy());
+    let mut outcome = Outcome::changed(walk.changed)
+        .with("dest", copy.dest.as_str())
+        .with("checksum", Value::Null);
     outcome.data.extend(describe(&dest));
     if cx.diff() && !walk.diffs.is_empty() {
         outcome = outcome.with("diff", walk.diffs);

@@ -8,7 +8,7 @@ pub(super) mod replace;
 mod tests;
 
 use crate::files::{Attributes, parent, resolve, umask};
-use crate::modules::ownership::{self, Changes, Ownership, Wanted};
+use crate::modules::ownership::{self, Changes, Ownership, Wanted, octal};
 use crate::modules::rewrite::{self, Content, Rewrite, content_diff};
 use crate::regex::{Flags, Regex};
 use crate::spec::join;
@@ -153,7 +153,7 @@ impl Edited {
         let plain = 0o666 & !umask();
         let mode = meta.mode() & 0o7777;
         if mode != plain {
-            changes.add("mode", format!("{plain:04o}"), format!("{mode:04o}"));
+            changes.add("mode", octal(plain), octal(mode));
         }
         let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
         for (key, plain, now) in [

@@ -1,7 +1,8 @@
 //! `state: directory`: a directory, those above it, and with `recurse` all in it.
 
 use super::{Job, at, look, state_at};
-use crate::modules::ownership::{Changes, state_of};
+use crate::files::umask;
+use crate::modules::ownership::{Changes, octal, state_of};
 use crate::{Failure, Outcome, files};
 use std::fs::{self, DirBuilder};
 use std::io::ErrorKind;
@@ -57,7 +58,18 @@ impl Job<'_> {
         }
         let mode = self.wanted.directory_mode(path);
         let wanted = self.wanted.clone().with_mode(mode);
-        wanted.apply(self.cx, path, changes)?;
+        let mut set = Changes::default();
+        wanted.apply(self.cx, path, &mut set)?;
+        // It was closed only while it was made: what it would have been otherwise is what changes.
+        let plain = octal(0o777 & !umask());
+        if set.after.get("mode").is_some_and(|mode| *mode == plain) {
+            set.before.remove("mode");
+            set.after.remove("mode");
+        } else if let Some(before) = set.before.get_mut("mode") {
+            *before = plain.into();
+        }
+        changes.before.extend(set.before);
+        changes.after.extend(set.after);
         self.times.apply(self.cx, path, changes)?;
         files::sync_parent(path).map_err(|error| failed(&error))
     }

@@ -20,8 +20,8 @@ use std::path::Path;
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(crate) struct Ownership {
     pub(crate) mode: Option<String>,
-    owner: Option<String>,
-    group: Option<String>,
+    pub(crate) owner: Option<String>,
+    pub(crate) group: Option<String>,
     attributes: Option<String>,
     seuser: Option<String>,
     serole: Option<String>,
@@ -285,7 +285,7 @@ impl Wanted {
             now.is_ok_and(|now| now != after)
         };
         if before != after {
-            changes.add("mode", format!("{before:04o}"), format!("{after:04o}"));
+            changes.add("mode", octal(before), octal(after));
         }
         if (before != after || cleared) && !cx.check() {
             handle
@@ -319,12 +319,17 @@ pub(crate) fn describe(path: &Path) -> Map<String, Value> {
                 .map_or_else(|| meta.gid().to_string(), |group| group.name)
                 .into(),
         ),
-        ("mode", format!("{:04o}", meta.mode() & 0o7777).into()),
+        ("mode", octal(meta.mode() & 0o7777).into()),
         ("state", state_of(&meta).into()),
         ("size", meta.size().into()),
     ];
     known.extend(pairs.map(|(key, value)| (key.to_owned(), value)));
     known
+}
+
+/// A mode as Ansible writes it in results: always with a 0 in front. (`stat` has four digits.)
+pub(crate) fn octal(mode: u32) -> String {
+    format!("0{mode:03o}")
 }
 
 /// What something is, in the words of `state`.
