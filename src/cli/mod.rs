@@ -13,6 +13,7 @@ mod backup;
 mod config;
 mod connections;
 mod context;
+mod doc;
 mod etcd;
 mod exec;
 mod extra_vars;
@@ -71,6 +72,7 @@ enum Verb {
     Facts(facts::Facts),
     Runs(runs::Runs),
     Resume(resume::Resume),
+    Doc(doc::Doc),
     #[command(hide = true)]
     Agent(agent::Agent),
 }
@@ -149,6 +151,7 @@ fn dispatch(verb: &Verb, context: &Context) -> Result<u8, Failure> {
         Verb::Facts(args) => facts::run(args, context),
         Verb::Resume(args) => resume::run(args, context),
         Verb::Runs(args) => runs::run(args, context),
+        Verb::Doc(args) => doc::run(args, context),
         Verb::Vault(args) => vault::run(args, context),
         Verb::Config(args) => config::run(args, context),
         Verb::Agent(args) => agent::run(args),

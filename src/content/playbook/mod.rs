@@ -23,7 +23,7 @@ mod tree;
 
 pub use import::{find_tasks, missing_file};
 pub use load::{Loader, Playbook, RoleCall, Settings};
-pub use modules::{is_action, short_name};
+pub use modules::{documented, is_action, near_modules, short_name};
 pub use tree::{
     Args, Block, Frame, Item, Keyword, Keywords, Layers, LoadedRole, Loop, Play, Role, Strategy,
     Task,

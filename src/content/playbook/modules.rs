@@ -270,16 +270,10 @@ pub(super) const META: &[&str] = &[
 ];
 
 /// Modules of Ansible that need something of the engine that isn't there yet.
-const NOT_YET: &[(&str, &str)] = &[
-    (
-        "synchronize",
-        "rsync comes with a later version; until then use `copy`.",
-    ),
-    (
-        "assemble",
-        "Assembling files comes with a later version; until then use `template`.",
-    ),
-];
+const NOT_YET: &[(&str, &str)] = &[(
+    "synchronize",
+    "rsync comes with a later version; until then use `copy`.",
+)];
 
 /// True for what the controller does itself, fully or first.
 pub fn is_action(name: &str) -> bool {
@@ -326,6 +320,17 @@ pub(super) fn names() -> Vec<&'static str> {
         .chain(host::specs())
         .flat_map(|spec| [spec.name].into_iter().chain(spec.aliases.iter().copied()))
         .collect()
+}
+
+/// Everything that a task can do, each once: what the controller does has its own specification.
+pub fn documented() -> Vec<&'static Spec> {
+    let modules = host::specs().filter(|spec| !is_action(spec.name));
+    ACTIONS.iter().chain(modules).collect()
+}
+
+/// Names that are spelled nearly like this one.
+pub fn near_modules(name: &str) -> Vec<&'static str> {
+    nearest(name, names(), 3)
 }
 
 /// The fault for a module that isn't there.

@@ -2,6 +2,7 @@
 
 mod apt;
 mod archive;
+mod assemble;
 pub(crate) mod background;
 mod command;
 mod copy;
@@ -70,6 +71,7 @@ pub(crate) static TABLE: &[Entry] = &[
     Of::<archive::Unarchive>::ENTRY,
     Of::<background::AsyncStatus>::ENTRY,
     Of::<background::Background>::ENTRY,
+    Of::<assemble::Assemble>::ENTRY,
     Of::<edit::blockinfile::Blockinfile>::ENTRY,
     Of::<command::Command>::ENTRY,
     Of::<command::Shell>::ENTRY,
@@ -83,6 +85,7 @@ pub(crate) static TABLE: &[Entry] = &[
     Of::<getent::Getent>::ENTRY,
     Of::<group::Group>::ENTRY,
     Of::<hostname::Hostname>::ENTRY,
+    Of::<edit::ini_file::IniFile>::ENTRY,
     Of::<kube::Kube>::ENTRY,
     Of::<edit::lineinfile::Lineinfile>::ENTRY,
     Of::<modprobe::Modprobe>::ENTRY,

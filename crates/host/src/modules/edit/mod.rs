@@ -2,6 +2,7 @@
 //! file as it is, and how it gets its new content.
 
 pub(super) mod blockinfile;
+pub(super) mod ini_file;
 pub(super) mod lineinfile;
 pub(super) mod replace;
 #[cfg(test)]

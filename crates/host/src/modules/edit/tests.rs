@@ -353,3 +353,67 @@ fn everything_that_fits_is_replaced() {
     assert!(done.changed, "bytes that are no UTF-8 are left alone");
     assert_eq!(fs::read(&case.file).expect("there"), b"\xe8");
 }
+
+#[test]
+fn an_option_is_kept_in_its_section() {
+    let ini = |before: &str, args: Value, after: &str| edits("ini_file", before, &args, after);
+    let option = |value: &str| json!({"section": "a", "option": "k", "value": value});
+    ini("", option("1"), "[a]\nk = 1\n");
+    ini(
+        "[a]\nk=1\n\n[b]\nk = 2\n",
+        option("3"),
+        "[a]\nk = 3\n\n[b]\nk = 2\n",
+    );
+    ini(
+        "[a]\nx = 1\n\n[b]\nk = 2\n",
+        option("3"),
+        "[a]\nx = 1\nk = 3\n\n[b]\nk = 2\n",
+    );
+    ini("[a]\n#k = 1\n", option("3"), "[a]\nk = 3\n");
+    ini("[a]\nk = 1\nk = 2\n", option("2"), "[a]\nk = 2\n");
+    ini("[a]\nkey = 1\n", option("2"), "[a]\nkey = 1\nk = 2\n");
+    ini(
+        "x = 1\n[a]\n",
+        json!({"option": "y", "value": "2", "no_extra_spaces": true}),
+        "x = 1\ny=2\n[a]\n",
+    );
+    ini(
+        "[a]\nk=1\n",
+        json!({"section": "a", "option": "k", "value": "1", "ignore_spaces": true}),
+        "[a]\nk=1\n",
+    );
+    ini(
+        "[a]\nk = 1\n",
+        json!({"section": "a", "option": "k", "values": ["1", "2"]}),
+        "[a]\nk = 1\nk = 2\n",
+    );
+    ini(
+        "[a]\nk = 1\n",
+        json!({"section": "a", "option": "k", "value": "2", "exclusive": false}),
+        "[a]\nk = 1\nk = 2\n",
+    );
+    ini(
+        "[a]\n",
+        json!({"section": "a", "option": "k", "allow_no_value": true}),
+        "[a]\nk\n",
+    );
+    ini(
+        "[a]\nk = 1\nx = 2\n",
+        json!({"section": "a", "option": "k", "state": "absent"}),
+        "[a]\nx = 2\n",
+    );
+    ini(
+        "[a]\nk = 1\n[b]\n",
+        json!({"section": "a", "state": "absent"}),
+        "[b]\n",
+    );
+    ini("[b]\n", json!({"section": "a", "state": "absent"}), "[b]\n");
+    let case = Case::new("");
+    assert!(
+        run(
+            "ini_file",
+            case.args(&json!({"section": "a", "option": "k"}))
+        )
+        .failed
+    );
+}

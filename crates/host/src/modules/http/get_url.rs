@@ -52,16 +52,21 @@ impl Module for GetUrl {
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
         let dest = cx.expand(&self.dest);
         let expected = self.expected(cx)?;
+        let mut since = None;
         if !dest.is_dir() && dest.exists() {
             let same = match &expected {
                 Some(expected) => Some(expected.fits(&dest)?),
                 None => None,
             };
-            if same == Some(true) || (same.is_none() && !self.connection.force) {
+            if same == Some(true) {
                 return self.keep(cx, &dest);
             }
+            // Without a hash the server is asked whether its file is newer.
+            if same.is_none() && !self.connection.force {
+                since = modified(&dest);
+            }
         }
-        self.download(cx, &dest, expected.as_ref())
+        self.download(cx, &dest, expected.as_ref(), since)
     }
 }
 
@@ -91,13 +96,17 @@ impl GetUrl {
         connection: &Connection,
         method: &str,
         output: &Path,
+        since: Option<String>,
     ) -> Result<Response, Failure> {
         let response = connection.send(
             cx,
             &Request {
                 method,
                 body: None,
-                headers: Vec::new(),
+                headers: since
+                    .map(|time| ("If-Modified-Since", time))
+                    .into_iter()
+                    .collect(),
                 follow: true,
                 timeout: self.timeout,
                 unix_socket: None,
@@ -105,7 +114,7 @@ impl GetUrl {
             },
         )?;
         // 206 comes for a header Range of the task.
-        if [200, 206].contains(&response.status) {
+        if [200, 206, 304].contains(&response.status) {
             return Ok(response);
         }
         let reason = if response.status < 0 {
@@ -129,6 +138,7 @@ impl GetUrl {
         cx: &Context,
         dest: &Path,
         expected: Option<&Checksum>,
+        since: Option<String>,
     ) -> Result<Outcome, Failure> {
         let scratch = Scratch::new()?;
         let method = if cx.check() { "HEAD" } else { "GET" };
@@ -138,7 +148,7 @@ impl GetUrl {
                 .join(format!(".kopsrun-{}", files::random_hex())),
             None => scratch.file("content"),
         };
-        let response = self.ask(cx, &self.connection, method, &temporary);
+        let response = self.ask(cx, &self.connection, method, &temporary, since);
         let result =
             response.and_then(|response| self.place(cx, dest, expected, &response, &temporary));
         // In the directory of the task it isn't removed with the others.
@@ -173,6 +183,11 @@ impl GetUrl {
             ));
         let wanted = self.ownership.resolve(cx)?;
         let mut changes = Changes::of(&dest);
+        if response.status == 304 {
+            let mut outcome = outcome;
+            outcome.changed = wanted.apply(cx, &dest, &mut changes)?;
+            return Ok(self.described(outcome, &dest));
+        }
         if cx.check() {
             self.rewrite.would(&dest)?;
             // What the content will be isn't known before it is here.
@@ -277,7 +292,7 @@ impl GetUrl {
         let scratch = Scratch::new()?;
         let output = scratch.file("list");
         let connection = self.connection.elsewhere(url);
-        self.ask(cx, &connection, "GET", &output)?;
+        self.ask(cx, &connection, "GET", &output, None)?;
         let text = fs::read_to_string(&output)
             .map_err(|error| Failure::new(format!("the list {url} can't be read: {error}")))?;
         let name = file_name(&self.connection.url).unwrap_or_default();
@@ -305,6 +320,13 @@ impl Connection {
             ..*self
         }
     }
+}
+
+/// When a file was changed, as HTTP writes times.
+fn modified(file: &Path) -> Option<String> {
+    let time = fs::metadata(file).and_then(|meta| meta.modified()).ok()?;
+    let time = jiff::Timestamp::try_from(time).ok()?;
+    Some(time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string())
 }
 
 /// Lines of `HASH  NAME` (also `*NAME` and `./NAME`), or nothing but one hash.

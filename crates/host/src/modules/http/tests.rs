@@ -199,6 +199,27 @@ fn a_file_is_downloaded_once() {
 }
 
 #[test]
+fn a_file_that_is_not_newer_stays() {
+    let (address, server) = serve(vec![
+        answer("304 Not Modified", "", ""),
+        answer("200 OK", "", "new"),
+    ]);
+    let dir = tempfile::tempdir().expect("a directory");
+    let dest = dir.path().join("a");
+    fs::write(&dest, "old").expect("written");
+    let args = json!({"url": format!("http://{address}/a"), "dest": dest});
+    let done = run("get_url", args.clone());
+    assert!(
+        !done.changed && !done.failed && done.data["status_code"] == 304,
+        "{done:?}"
+    );
+    assert!(run("get_url", args).changed);
+    assert_eq!(fs::read(&dest).expect("there"), b"new");
+    let asked = server.join().expect("it ends");
+    assert!(asked[0].0.contains("If-Modified-Since: "), "{asked:?}");
+}
+
+#[test]
 fn a_hash_is_found_in_a_list() {
     use super::get_url::find_hash;
     let list = "AA  other\nBB *./file\nCC  ./file.sig\n";

@@ -93,7 +93,8 @@ impl Module for Uri {
             let there = !globs::glob(&cx.expand(path).to_string_lossy()).is_empty();
             if there == wanted {
                 let state = if there { "exists" } else { "does not exist" };
-                return Ok(Outcome::ok().msg(format!("skipped, since '{path}' {state}")));
+                let text = format!("skipped, since '{path}' {state}");
+                return Ok(Outcome::ok().with("stdout", text.as_str()).msg(text));
             }
         }
         let scratch = Scratch::new()?;
