@@ -179,7 +179,7 @@ fn edited(text: &str, name: &str, value: Option<&str>) -> String {
     let mut done = false;
     let mut new = String::with_capacity(text.len() + 64);
     for line in text.lines() {
-        if !setting(line).is_some_and(|(known, _)| known == name) {
+        if setting(line).is_none_or(|(known, _)| known != name) {
             new.push_str(line);
             new.push('\n');
         } else if let (false, Some(value)) = (done, value) {
