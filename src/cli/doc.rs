@@ -217,9 +217,9 @@ mod tests {
 
     #[test]
     fn one_module_as_people_see_it() {
-        let spec = find("ansible.builtin.dpkg_selections")
-            .ok()
-            .expect("there is one");
+        let Ok(spec) = find("ansible.builtin.dpkg_selections") else {
+            panic!("there is one")
+        };
         insta::assert_snapshot!(text_of(spec), @r"
         DPKG_SELECTIONS
           Selects what dpkg does with a package.

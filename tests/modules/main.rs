@@ -170,10 +170,10 @@ fn compare(case: &Case, phase: &str, theirs: &Value, ours: &Value, faults: &mut 
     // kopsrun may tell more, mostly in check mode; what Ansible tells must be equal.
     for name in theirs.keys() {
         // A failure has words of its own; its code is the module's.
-        let told = !case.ignore.contains(name)
-            && !(phase == PHASES[0] && ABOUT_NOW.contains(&name.as_str()))
-            && (theirs.get("failed") != Some(&Value::Bool(true))
-                || ["changed", "rc"].contains(&name.as_str()));
+        let about_now = phase == PHASES[0] && ABOUT_NOW.contains(&name.as_str());
+        let of_failure = ["changed", "rc"].contains(&name.as_str());
+        let failed = theirs.get("failed") == Some(&Value::Bool(true));
+        let told = !case.ignore.contains(name) && !about_now && (!failed || of_failure);
         let (expected, got) = (theirs.get(name), ours.get(name));
         if told && expected != got && !(name == "diff" && same_diff(expected, got)) {
             if let (Some(Value::Object(theirs)), Some(Value::Object(ours))) = (expected, got) {
