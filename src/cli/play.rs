@@ -126,7 +126,13 @@ pub(super) fn run(args: &Play, context: &Context) -> Result<u8, Failure> {
 
 /// A playbook is a file that is there.
 fn exists(path: &Path) -> Result<(), Failure> {
+    // `namespace.collection.playbook` is looked for in collections.
+    let in_collection = path
+        .to_str()
+        .and_then(|path| path.rsplit('/').next())
+        .is_some_and(|name| name.split('.').count() > 2);
     let message = match std::fs::metadata(path) {
+        Err(_) if in_collection => return Ok(()),
         Err(error) => format!(
             "the playbook: {} could not be found: {error}",
             path.display()

@@ -34,6 +34,7 @@ pub(super) fn fill(
     let kind = connection.connection.clone();
     request.connection = kind.or_else(|| context.config.given("DEFAULT_TRANSPORT"));
     request.roles_path = roles_path(context);
+    request.collections_path = collections_path(context);
     request.facts = facts(context);
     request.verbosity = context.verbosity;
     request.command = Some(programs::shell());
@@ -57,6 +58,17 @@ fn roles_path(context: &Context) -> Vec<PathBuf> {
         context.home.join(".ansible/roles"),
         PathBuf::from("/usr/share/ansible/roles"),
         PathBuf::from("/etc/ansible/roles"),
+    ]
+}
+
+/// Where collections are looked for after those beside the playbook.
+fn collections_path(context: &Context) -> Vec<PathBuf> {
+    if context.config.given("COLLECTIONS_PATHS").is_some() {
+        return context.config.paths("COLLECTIONS_PATHS");
+    }
+    vec![
+        context.home.join(".ansible/collections"),
+        PathBuf::from("/usr/share/ansible/collections"),
     ]
 }
 

@@ -9,7 +9,7 @@
 use super::inventory::{Var, Vars};
 use super::place::Place;
 use super::playbook::{Frame, Keyword, Layers, Role};
-use super::template::{Scope, Templar, TemplateSettings};
+use super::template::{Scope, TemplateSettings};
 use super::value::{Key, Object, Value};
 use indexmap::IndexMap;
 use std::path::Path;
@@ -132,6 +132,8 @@ pub struct HostScope {
     pub roles: Arc<[Arc<Role>]>,
     pub learned: Arc<Learned>,
     pub inventory: Arc<Vars>,
+    /// How hosts are reached that don't say it; none where variables don't tell.
+    pub connection: Option<Arc<str>>,
     /// How `vars['name']` is rendered.
     pub settings: Arc<TemplateSettings>,
 }
@@ -147,7 +149,6 @@ impl HostScope {
         if name == "vars" {
             return Some(Found::Known(Value::Object(Arc::new(AllVars {
                 scope: self.clone(),
-                templar: Templar::new(Arc::new(self.clone()), Arc::clone(&self.settings)),
             }))));
         }
         self.strong(name)
@@ -178,12 +179,16 @@ impl HostScope {
             }
             "ansible_host" | "ansible_ssh_host" => self
                 .inventory
-                .get("inventory_hostname")
+                .get("ansible_host")
+                .or_else(|| self.inventory.get("ansible_ssh_host"))
+                .or_else(|| self.inventory.get("inventory_hostname"))
                 .cloned()
                 .map(Found::Written),
-            "ansible_port" | "ansible_ssh_port" => keyword(Keyword::Port),
             "ansible_user" | "ansible_ssh_user" => keyword(Keyword::RemoteUser),
-            "ansible_connection" => keyword(Keyword::Connection),
+            "ansible_connection" => keyword(Keyword::Connection).or_else(|| {
+                let known = self.connection.as_deref();
+                known.map(|connection| Found::Known(Value::from(connection)))
+            }),
             _ => None,
         }
     }
@@ -323,7 +328,6 @@ impl Scope for HostScope {
 /// `vars`: every variable under its name.
 struct AllVars {
     scope: HostScope,
-    templar: Templar,
 }
 
 impl std::fmt::Debug for AllVars {
@@ -340,11 +344,8 @@ impl Object for AllVars {
     fn get(&self, key: &Value) -> Option<Value> {
         let Value::Str(name) = key else { return None };
         let raw = Scope::get(&self.scope, &name.text)?;
-        Some(
-            self.templar
-                .render(&raw)
-                .unwrap_or_else(|error| Value::undefined_because(&*name.text, error.message)),
-        )
+        // As it was written: Ansible doesn't render what is behind `vars`.
+        Some(raw)
     }
 
     fn keys(&self) -> Option<Vec<Value>> {

@@ -160,6 +160,7 @@ impl Batch {
             }
             self.items(&block.rescue, &failed, section).await?;
         }
+        self.roster.settle(hosts);
         if !block.always.is_empty() {
             let present = self.roster.present(hosts);
             let failures: Vec<(HostName, Standing)> = present
@@ -316,7 +317,7 @@ impl Batch {
         )
         .await?;
         if bad && (fatal || once) && !lenient {
-            self.fail_all(&everyone);
+            self.fail_all(&everyone, shared);
         }
         if self.free.is_some() {
             return Ok(());
@@ -538,8 +539,9 @@ impl Batch {
             self.roster.set(
                 host,
                 Standing::Failed(Failure {
-                    task: Some(described(task, name)),
+                    task: Some(described(task, task.name.as_ref().map_or("", |_| name))),
                     result: Some(super::attempt::registered(&done.result)),
+                    shared: false,
                 }),
             );
             return;
@@ -555,10 +557,14 @@ impl Batch {
     }
 
     /// Every host of the batch fails with the one that did.
-    pub(super) fn fail_all(&self, hosts: &[HostName]) {
+    pub(super) fn fail_all(&self, hosts: &[HostName], shared: bool) {
         for host in self.roster.active(hosts) {
             self.run.recap.fail(&host);
-            self.roster.set(&host, Standing::Failed(Failure::default()));
+            let failure = Failure {
+                shared,
+                ..Failure::default()
+            };
+            self.roster.set(&host, Standing::Failed(failure));
         }
     }
 
@@ -568,7 +574,7 @@ impl Batch {
         };
         let share = self.run.recap.failed_count() as f64 * 100.0 / self.hosts.len().max(1) as f64;
         if share > limit {
-            self.fail_all(hosts);
+            self.fail_all(hosts, false);
             // Ansible tells it when the limit is passed, and again when it gives up.
             for _ in 0..2 {
                 self.run.sink.emit(Event::Note {

@@ -129,8 +129,12 @@ impl Done {
         self.result.get(name).and_then(Json::as_bool) == Some(true)
     }
 
+    /// `failed_when` decides where it was asked, also over retries that ran out.
     pub(super) fn is_failed(&self) -> bool {
-        self.flag("failed")
+        match self.result.get("failed_when_result") {
+            Some(Json::Bool(decided)) => *decided,
+            _ => self.flag("failed"),
+        }
     }
 
     pub(super) fn is_skipped(&self) -> bool {

@@ -26,6 +26,8 @@ pub(super) enum Standing {
 /// The task that failed and its result.
 #[derive(Clone, Default)]
 pub(super) struct Failure {
+    /// The failure of a `run_once` task on another host: the rescue of the block around doesn't take it.
+    pub shared: bool,
     pub task: Option<Value>,
     pub result: Option<Value>,
 }
@@ -59,8 +61,22 @@ impl Roster {
         self.those(hosts, |standing| matches!(standing, Standing::Active))
     }
 
+    /// From here on a shared failure is one as any other.
+    pub(super) fn settle(&self, hosts: &[HostName]) {
+        let mut standings = lock(&self.standings);
+        for host in hosts {
+            if let Some(Standing::Failed(failure)) = standings.get_mut(host) {
+                failure.shared = false;
+            }
+        }
+    }
+
+    /// Those that a rescue takes over.
     pub(super) fn failed(&self, hosts: &[HostName]) -> Vec<HostName> {
-        self.those(hosts, |standing| matches!(standing, Standing::Failed(_)))
+        self.those(
+            hosts,
+            |standing| matches!(standing, Standing::Failed(failure) if !failure.shared),
+        )
     }
 
     /// Those for which `always` runs: failed ones too.

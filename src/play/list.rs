@@ -153,6 +153,7 @@ fn templar(request: &Request, play: &Play) -> Templar {
         roles: Arc::from([]),
         learned: Arc::new(Learned::default()),
         inventory: Arc::default(),
+        connection: None,
         settings: Arc::default(),
     };
     let settings = TemplateSettings {

@@ -331,6 +331,7 @@ impl Batch {
         self.roster.set(
             host,
             Standing::Failed(Failure {
+                shared: false,
                 task: None,
                 result: Some(crate::content::value::Value::from_json(&result)),
             }),

@@ -19,6 +19,7 @@ mod looping;
 mod meta;
 mod order;
 mod pool;
+mod prompt;
 mod report;
 mod request;
 mod run;

@@ -80,7 +80,7 @@ impl Run {
     }
 
     /// Templates that know the play but no host.
-    fn play_templar(&self, play: &Play) -> Templar {
+    pub(super) fn play_templar(&self, play: &Play) -> Templar {
         let scope = HostScope {
             magic: vec![Arc::new(self.magic(&play.dir()))],
             extra: Arc::clone(&self.extra),
@@ -90,6 +90,7 @@ impl Run {
             roles: Arc::from([]),
             learned: Arc::new(Learned::default()),
             inventory: Arc::new(Vars::new()),
+            connection: None,
             settings: Arc::default(),
         };
         Templar::new(
@@ -101,6 +102,7 @@ impl Run {
     /// False: the playbook ends here.
     async fn play(self: &Arc<Self>, play: &Arc<Play>) -> Result<bool, Stop> {
         self.enter(&play.dir()).map_err(Stop::Refused)?;
+        let play = &self.answered(play).await?;
         let templar = self.play_templar(play);
         let at = |var: &Var| render(&templar, var).map_err(Stop::Refused);
         let pattern = match at(&play.hosts)? {
@@ -121,6 +123,8 @@ impl Run {
         for text in selection.warnings {
             self.warn(&text);
         }
+        // `order:` changes who goes first, not what `ansible_play_hosts` names.
+        let all = selection.hosts.clone();
         let mut hosts = selection.hosts;
         order(
             &mut hosts,
@@ -161,7 +165,7 @@ impl Run {
             let before = self.recap.out();
             let count = hosts_of_batch.len();
             started(&hosts_of_batch);
-            let mut batch = Batch::new(self, play, &name, hosts_of_batch, hosts.clone());
+            let mut batch = Batch::new(self, play, &name, hosts_of_batch, all.clone());
             batch.max_fail = max_fail.as_ref().and_then(percentage);
             if let Some(force) = &force {
                 batch.force_handlers = boolean(force).unwrap_or(batch.force_handlers);
@@ -281,6 +285,7 @@ impl Batch {
         for (name, var) in [
             ("gather_subset", &self.play.gather_subset),
             ("gather_timeout", &self.play.gather_timeout),
+            ("fact_path", &self.play.fact_path),
         ] {
             if let Some(var) = var {
                 args.map.insert(name.to_owned(), var.clone());

@@ -61,6 +61,7 @@ pub(super) fn reader(request: &Request, extra: &Arc<Vars>, listing: bool) -> Loa
                 roles: Arc::from([]),
                 learned: Arc::new(Learned::default()),
                 inventory: Arc::new(Vars::new()),
+                connection: None,
                 settings: Arc::default(),
             };
             let settings = TemplateSettings {

@@ -109,6 +109,9 @@ impl Batch {
             roles: self.roles(),
             learned: run.store.learned(host),
             inventory: run.store.vars(host),
+            connection: Some(Arc::from(
+                run.request.connection.as_deref().unwrap_or("ssh"),
+            )),
             settings: Arc::clone(&view.settings),
         };
         scope.files = self.vars_files(host, &scope, &view.settings);
@@ -151,14 +154,11 @@ impl Batch {
             match found.map(|path| self.run.loader.vars_file(&path)) {
                 Some(Ok(vars)) => layers.insert(0, vars),
                 Some(Err(fault)) => self.run.broken_file(fault.at(&entry.place)),
-                None => self.run.broken_file(
-                    Fault::new("none of the files of this entry of `vars_files` is there")
-                        .at(&entry.place)
-                        .hint(format!(
-                            "They are looked for in {} and `vars` below it.",
-                            self.run.dir.display()
-                        )),
-                ),
+                // As in Ansible, which goes on without them.
+                None => self.run.warn(&format!(
+                    "none of the files of this entry of `vars_files` is there ({})",
+                    entry.place
+                )),
             }
         }
         if complete {
@@ -196,7 +196,10 @@ impl Batch {
         magic.insert("ansible_play_hosts_all".into(), names(&every));
         magic.insert("ansible_play_hosts".into(), names(&all));
         magic.insert("ansible_play_batch".into(), here.clone());
-        magic.insert("play_hosts".into(), here);
+        magic.insert("play_hosts".into(), here.clone());
+        magic.insert("ansible_current_hosts".into(), here);
+        let failed = names(&self.roster.failed(&self.hosts));
+        magic.insert("ansible_failed_hosts".into(), failed);
         magic.insert("ansible_play_name".into(), Value::from(&*self.name));
         let roles: Vec<Value> = self
             .play
@@ -235,6 +238,8 @@ impl Run {
         set("groups", self.store.groups());
         set("playbook_dir", Value::from(&*dir.to_string_lossy()));
         set("ansible_version", version());
+        // What Ansible names is the Python that runs it; kopsrun runs none, so it is where systems have theirs.
+        set("ansible_playbook_python", Value::from("/usr/bin/python3"));
         set("ansible_check_mode", Value::Bool(request.check));
         set("ansible_diff_mode", Value::Bool(request.diff));
         set(
@@ -376,6 +381,7 @@ impl HostVars {
             roles: Arc::from([]),
             learned: self.run.store.learned(&host),
             inventory: self.run.store.vars(&host),
+            connection: None,
             settings: Arc::clone(&self.settings),
         };
         let templar = Templar::new(Arc::new(scope.clone()), Arc::clone(&self.settings));

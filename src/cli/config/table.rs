@@ -62,6 +62,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting("CALLBACKS_ENABLED", &[("defaults", "callbacks_enabled")], &["ANSIBLE_CALLBACKS_ENABLED"], Kind::List, ""),
     setting("CALLBACK_RESULT_FORMAT", &[("defaults", "callback_result_format")], &["ANSIBLE_CALLBACK_RESULT_FORMAT"], Kind::OneOf(&["json", "yaml"]), "json"),
     setting("CHECK_MODE_MARKERS", &[("defaults", "check_mode_markers")], &["ANSIBLE_CHECK_MODE_MARKERS"], Kind::Bool, "False"),
+    setting("COLLECTIONS_PATHS", &[("defaults", "collections_path")], &["ANSIBLE_COLLECTIONS_PATH"], Kind::PathSpec, "~/.ansible/collections:/usr/share/ansible/collections"),
     setting("CONNECTION_PASSWORD_FILE", &[("defaults", "connection_password_file")], &["ANSIBLE_CONNECTION_PASSWORD_FILE"], Kind::Path, ""),
     setting("DEFAULT_ASK_PASS", &[("defaults", "ask_pass")], &["ANSIBLE_ASK_PASS"], Kind::Bool, "False"),
     setting("DEFAULT_ASK_VAULT_PASS", &[("defaults", "ask_vault_pass")], &["ANSIBLE_ASK_VAULT_PASS"], Kind::Bool, "False"),

@@ -80,16 +80,29 @@ impl Pass<'_> {
         collection: &'a str,
         frame: &Frame,
     ) -> impl Iterator<Item = PathBuf> + 'a {
-        let beside = [self.play_dir(frame), self.dir.clone()].map(|dir| dir.join("collections"));
+        let dirs = [self.play_dir(frame), self.dir.clone()];
+        // A playbook of a collection sees the collections beside its own.
+        let around = dirs.iter().find_map(|dir| {
+            let dir = std::path::absolute(dir).ok()?;
+            let root = dir
+                .ancestors()
+                .find(|dir| dir.ends_with("ansible_collections"));
+            root.map(Path::to_owned)
+        });
+        let beside = dirs.map(|dir| dir.join("collections"));
         let configured = self.loader.settings.collections_path.iter().cloned();
-        beside.into_iter().chain(configured).map(|dir| {
-            let dir = if dir.ends_with("ansible_collections") {
-                dir
-            } else {
-                dir.join("ansible_collections")
-            };
-            dir.join(collection.replacen('.', "/", 1))
-        })
+        beside
+            .into_iter()
+            .chain(around)
+            .chain(configured)
+            .map(|dir| {
+                let dir = if dir.ends_with("ansible_collections") {
+                    dir
+                } else {
+                    dir.join("ansible_collections")
+                };
+                dir.join(collection.replacen('.', "/", 1))
+            })
     }
 }
 

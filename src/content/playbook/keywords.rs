@@ -93,11 +93,7 @@ const KEYWORDS: &[(&str, u8, Means)] = &[
     ("delegate_to", R | B | T, Inherited(Keyword::DelegateTo)),
     ("diff", ALL, Inherited(Keyword::Diff)),
     ("environment", ALL, Own),
-    (
-        "fact_path",
-        P,
-        NotYet("Local facts come with a later version."),
-    ),
+    ("fact_path", P, Own),
     ("failed_when", T, Own),
     ("force_handlers", P, Own),
     ("gather_facts", P, Own),
@@ -143,13 +139,7 @@ const KEYWORDS: &[(&str, u8, Means)] = &[
     ("user", P, Inherited(Keyword::RemoteUser)),
     ("vars", ALL | I, Own),
     ("vars_files", P, Own),
-    (
-        "vars_prompt",
-        P,
-        NotYet(
-            "Prompts come with a later version; pass the values with `-e name=value` or `-e @file`.",
-        ),
-    ),
+    ("vars_prompt", P, Own),
     ("when", R | B | T | I, Own),
 ];
 

@@ -79,7 +79,9 @@ impl Loader {
 
     /// Reads a playbook and everything that it imports. The error holds every fault that was found.
     pub fn playbook(&self, path: &Path) -> Result<Playbook, Vec<Fault>> {
-        let named = path.to_str().filter(|_| !path.exists()).and_then(|name| {
+        // The command line may have made a path of the name.
+        let named = path.file_name().and_then(|name| name.to_str());
+        let named = named.filter(|_| !path.exists()).and_then(|name| {
             let pass = Pass::new(self, PathBuf::from("."));
             pass.collection_playbook(name, &Frame::empty())
         });

@@ -87,6 +87,12 @@ static ACTIONS: &[Spec] = &[
             Arg::new("file", Kind::Str, "The file."),
             Arg::new("dir", Kind::Str, "A directory of files."),
             Arg::new("name", Kind::Str, "A variable that holds them all."),
+            Arg::new(
+                "hash_behaviour",
+                Kind::Str,
+                "Mappings replace what is there, or are merged into it.",
+            )
+            .choices(&["replace", "merge"]),
             Arg::new("depth", Kind::Int, "How many levels of the directory."),
             Arg::new(
                 "files_matching",

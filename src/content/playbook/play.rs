@@ -260,6 +260,8 @@ impl Pass<'_> {
             gather_facts: draft.gather_facts,
             gather_subset: draft.gather_subset,
             gather_timeout: draft.gather_timeout,
+            fact_path: draft.fact_path,
+            prompts: draft.prompts,
             vars_files: draft.vars_files,
             serial: draft.serial,
             order: draft.order,
@@ -370,6 +372,46 @@ fn hosts_value(names: &[Var], node: &Node) -> Result<Var, Fault> {
     })
 }
 
+/// Settings of one question of `vars_prompt`.
+const PROMPT: &[&str] = &[
+    "confirm",
+    "default",
+    "encrypt",
+    "name",
+    "private",
+    "prompt",
+    "salt",
+    "salt_size",
+    "unsafe",
+];
+
+/// The questions of `vars_prompt`: each a mapping with a name.
+fn prompts(node: &Node) -> Result<Vec<Var>, Fault> {
+    for question in node.as_seq().unwrap_or_default() {
+        for (key, _) in question.as_map().unwrap_or_default() {
+            let name = setting::name(key)?;
+            if !PROMPT.contains(&name.as_str()) {
+                return Err(
+                    Fault::new(format!("`{name}` is not a setting of `vars_prompt`"))
+                        .at(&key.place)
+                        .hint(format!("Known are {}.", PROMPT.join(", "))),
+                );
+            }
+        }
+        if let Some((key, _)) = question.entry("encrypt") {
+            return Err(Fault::new("`encrypt` of `vars_prompt` is not supported")
+                .at(&key.place)
+                .hint("Use the filter `password_hash` where the variable is used."));
+        }
+        if question.get("name").is_none() {
+            return Err(
+                Fault::new("a question of `vars_prompt` needs a `name`").at(&question.place)
+            );
+        }
+    }
+    list(node)
+}
+
 /// Fields of a play while it is read.
 #[derive(Default)]
 struct Draft {
@@ -378,6 +420,8 @@ struct Draft {
     gather_facts: Option<Var>,
     gather_subset: Option<Var>,
     gather_timeout: Option<Var>,
+    fact_path: Option<Var>,
+    prompts: Vec<Var>,
     vars_files: Vec<Var>,
     serial: Option<Var>,
     order: Option<Var>,
@@ -401,6 +445,10 @@ impl Draft {
                 self.vars_files = list(value)?;
                 return Ok(true);
             }
+            "vars_prompt" => {
+                self.prompts = prompts(value)?;
+                return Ok(true);
+            }
             "roles" | "pre_tasks" | "tasks" | "post_tasks" | "handlers" => {
                 let slot = match name {
                     "roles" => &mut self.roles,
@@ -416,6 +464,7 @@ impl Draft {
             "gather_facts" => &mut self.gather_facts,
             "gather_subset" => &mut self.gather_subset,
             "gather_timeout" => &mut self.gather_timeout,
+            "fact_path" => &mut self.fact_path,
             "serial" => &mut self.serial,
             "order" => &mut self.order,
             "strategy" => &mut self.strategy,

@@ -67,7 +67,8 @@ impl Pass<'_> {
             call,
             by_task: true,
         };
-        self.load_role(&entry, frame, None)
+        // The role around passes its variables on, as to a dependency.
+        self.load_role(&entry, frame, frame.role())
     }
 
     /// A role that an `include_role` calls; `inside` holds what its tasks inherit.

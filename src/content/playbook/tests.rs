@@ -272,11 +272,11 @@ fn keywords_that_are_wrong_or_come_later_are_refused_by_name() {
         ["site.yml:4:7: `becom` is not a keyword of a task [Did you mean `become`?]"]
     );
     let later = one(
-        "- hosts: all\n  strategy: debug\n  vars_prompt: []\n  tasks:\n    - command: ls\n      debugger: always\n",
+        "- hosts: all\n  strategy: debug\n  become_exe: x\n  tasks:\n    - command: ls\n      debugger: always\n",
     );
     assert_eq!(later.len(), 3, "{later:?}");
     assert!(
-        later[0].starts_with("site.yml:3:3: `vars_prompt` is not supported yet"),
+        later[0].starts_with("site.yml:3:3: `become_exe` is not supported yet"),
         "{later:?}"
     );
     assert!(

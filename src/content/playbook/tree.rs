@@ -21,6 +21,9 @@ pub struct Play {
     pub gather_facts: Option<Var>,
     pub gather_subset: Option<Var>,
     pub gather_timeout: Option<Var>,
+    pub fact_path: Option<Var>,
+    /// Questions of `vars_prompt`: mappings with `name`.
+    pub prompts: Vec<Var>,
     pub vars_files: Vec<Var>,
     pub serial: Option<Var>,
     pub order: Option<Var>,

@@ -39,7 +39,11 @@ pub(super) fn run(call: &Call<'_>) -> Result<Done, Problem> {
             // As a template of its own, so that the result has the type that it would have in one.
             let template = Value::from(format!("{{{{ {text} }}}}").as_str());
             let value = match call.templar.render(&template) {
-                Ok(Value::Undefined(_)) | Err(_) => Value::from("VARIABLE IS NOT DEFINED!"),
+                Ok(Value::Undefined(_)) => Value::from("VARIABLE IS NOT DEFINED!"),
+                Err(error) if error.message.contains("recursive loop") => {
+                    return Err(fault(error).at(call.place("var")).into());
+                }
+                Err(_) => Value::from("VARIABLE IS NOT DEFINED!"),
                 Ok(value) => value,
             };
             (text, value)

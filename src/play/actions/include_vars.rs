@@ -5,6 +5,7 @@ use crate::content::value::{Key, Value};
 use crate::play::call::Call;
 use crate::play::done::{Done, Effect, Problem};
 use crate::play::keep::number;
+use crate::play::view::fault;
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 use std::path::{Path, PathBuf};
@@ -34,6 +35,13 @@ pub(super) fn run(call: &Call<'_>) -> Result<Done, Problem> {
             .map(|(name, value)| (Key(Value::from(name.as_str())), value));
         vars = IndexMap::from([(name, Value::dict(all.collect()))]);
     }
+    if call.text("hash_behaviour").as_deref() == Some("merge") {
+        for (name, value) in &mut vars {
+            if let Some(known) = call.templar.variable(name).map_err(fault)? {
+                *value = merged(&known, value);
+            }
+        }
+    }
     let shown: Map<String, Json> = vars
         .iter()
         .map(|(name, value)| (name.clone(), value.to_json()))
@@ -46,6 +54,22 @@ pub(super) fn run(call: &Call<'_>) -> Result<Done, Problem> {
         .with("ansible_facts", Json::Object(shown))
         .with("ansible_included_var_files", names)
         .effect(Effect::Included(vars)))
+}
+
+/// Mappings merged at all levels, the second over the first; anything else is the second.
+fn merged(known: &Value, new: &Value) -> Value {
+    let (Value::Dict(below), Value::Dict(above)) = (known, new) else {
+        return new.clone();
+    };
+    let mut all = below.read().map(|all| all.clone()).unwrap_or_default();
+    let above = above.read().map(|all| all.clone()).unwrap_or_default();
+    for (name, value) in above {
+        let value = all
+            .get(&name)
+            .map_or_else(|| value.clone(), |known| merged(known, &value));
+        all.insert(name, value);
+    }
+    Value::dict(all)
 }
 
 /// The files of a directory, sorted by name at each level.
