@@ -108,7 +108,7 @@ impl Batch {
                 }
             }
             "refresh_inventory" => {
-                self.run.warn("`meta: refresh_inventory` changes nothing: inventories are files, and were read at the start");
+                self.run.store.reload().map_err(Stop::Fault)?;
             }
             _ => {}
         }

@@ -16,6 +16,46 @@ pub(super) struct Store {
     learned: Mutex<HashMap<HostName, Arc<Learned>>>,
     /// Held while the inventory is copied, changed and put back.
     changing: Mutex<()>,
+    /// What the run added to the inventory, in order.
+    added: Mutex<Vec<Added>>,
+}
+
+/// What the sources of an inventory don't say, and has to be said again when they are read again.
+enum Added {
+    Host {
+        name: String,
+        groups: Vec<String>,
+        vars: IndexMap<String, Value>,
+    },
+    Group {
+        group: String,
+        parents: Vec<String>,
+        host: HostName,
+    },
+}
+
+impl Added {
+    fn apply(&self, inventory: &mut Inventory) -> Result<(), Fault> {
+        match self {
+            Self::Host { name, groups, vars } => {
+                inventory.add_host(name, vars.clone())?;
+                for group in groups {
+                    inventory.add_to_group(group, name)?;
+                }
+            }
+            Self::Group {
+                group,
+                parents,
+                host,
+            } => {
+                inventory.add_to_group(group, host)?;
+                for parent in parents.iter().filter(|parent| *parent != "all") {
+                    inventory.add_child(parent, group)?;
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 #[derive(Default)]
@@ -31,6 +71,7 @@ impl Store {
             cache: Mutex::default(),
             learned: Mutex::default(),
             changing: Mutex::default(),
+            added: Mutex::default(),
         }
     }
 
@@ -87,14 +128,37 @@ impl Store {
     ) -> Result<bool, Fault> {
         let _changing = lock(&self.changing);
         let mut inventory = Inventory::clone(&self.inventory());
-        let mut changed = !inventory.has_host(name);
-        inventory.add_host(name, vars)?;
-        for group in groups {
-            changed |= !in_group(&inventory, group, name);
-            inventory.add_to_group(group, name)?;
-        }
+        let changed = !inventory.has_host(name)
+            || groups
+                .iter()
+                .any(|group| !in_group(&inventory, group, name));
+        self.add(
+            &mut inventory,
+            Added::Host {
+                name: name.to_owned(),
+                groups: groups.to_vec(),
+                vars,
+            },
+        )?;
         self.replace(inventory);
         Ok(changed)
+    }
+
+    fn add(&self, inventory: &mut Inventory, what: Added) -> Result<(), Fault> {
+        what.apply(inventory)?;
+        lock(&self.added).push(what);
+        Ok(())
+    }
+
+    /// Reads the inventory's sources again; what the run added stays.
+    pub(super) fn reload(&self) -> Result<(), Fault> {
+        let _changing = lock(&self.changing);
+        let mut inventory = self.inventory().reload()?;
+        for added in lock(&self.added).iter() {
+            added.apply(&mut inventory)?;
+        }
+        self.replace(inventory);
+        Ok(())
     }
 
     /// True when `group_by` changes something for the host.
@@ -115,10 +179,14 @@ impl Store {
     ) -> Result<(), Fault> {
         let _changing = lock(&self.changing);
         let mut inventory = Inventory::clone(&self.inventory());
-        inventory.add_to_group(group, host)?;
-        for parent in parents.iter().filter(|parent| *parent != "all") {
-            inventory.add_child(parent, group)?;
-        }
+        self.add(
+            &mut inventory,
+            Added::Group {
+                group: group.to_owned(),
+                parents: parents.to_vec(),
+                host: host.clone(),
+            },
+        )?;
         self.replace(inventory);
         Ok(())
     }

@@ -25,6 +25,10 @@ pub struct VarFiles {
 }
 
 impl VarFiles {
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Nothing is read yet.
     pub fn new(dir: PathBuf) -> Self {
         Self {

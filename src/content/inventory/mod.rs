@@ -61,6 +61,8 @@ pub struct Inventory {
     /// What was suspicious but legal while the sources were read.
     pub warnings: Vec<Fault>,
     graph: Graph,
+    /// What it was read from.
+    sources: Arc<[PathBuf]>,
     /// Directories beside the sources, in their order.
     beside_sources: Vec<VarFiles>,
     beside_playbook: Option<VarFiles>,
@@ -77,11 +79,25 @@ impl Inventory {
 
     /// The same, as settings say.
     pub fn load_with(sources: &[PathBuf], settings: Settings) -> Result<Inventory, Fault> {
+        Self::read(Arc::from(sources), Arc::new(settings))
+    }
+
+    /// The inventory as its sources are now. Hosts that were added to this one are not in it.
+    pub fn reload(&self) -> Result<Inventory, Fault> {
+        let inventory = Self::read(Arc::clone(&self.sources), Arc::clone(&self.settings))?;
+        match &self.beside_playbook {
+            Some(files) => inventory.with_playbook_dir(files.dir()),
+            None => Ok(inventory),
+        }
+    }
+
+    fn read(sources: Arc<[PathBuf]>, settings: Arc<Settings>) -> Result<Inventory, Fault> {
         let mut inventory = Self {
-            settings: Arc::new(settings),
+            sources: Arc::clone(&sources),
+            settings,
             ..Self::default()
         };
-        for source in sources {
+        for source in sources.iter() {
             let mut reader = Reader::new(
                 &mut inventory.graph,
                 &mut inventory.warnings,
@@ -96,7 +112,7 @@ impl Inventory {
         }
         inventory.graph.reconcile();
         inventory.warn_of_conflicts();
-        for source in sources {
+        for source in sources.iter() {
             if let Some(dir) = reader::base_dir(source) {
                 inventory.beside_sources.push(VarFiles::new(dir));
             }
