@@ -218,3 +218,27 @@ fn tables_and_uses_are_read() {
     let names: Vec<&str> = found.iter().map(|(_, name)| name.as_str()).collect();
     assert_eq!(names, ["b", "c", "d"]);
 }
+
+/// `kopsrun config` shows the settings of the table as honoured: each must be read somewhere.
+#[test]
+fn settings_that_are_honoured_are_read() {
+    let of_config = root().join("src/cli/config/table.rs");
+    let table = std::fs::read_to_string(&of_config).expect("the table");
+    let others: String = sources(&root().join("src"))
+        .into_iter()
+        .filter(|path| *path != of_config)
+        .map(|path| std::fs::read_to_string(path).expect("a source"))
+        .collect();
+    let names: Vec<&str> = table
+        .split("setting(\"")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+        .collect();
+    assert!(names.len() > 30, "the table is read: {names:?}");
+    for name in names {
+        assert!(
+            others.contains(&format!("\"{name}\"")),
+            "nothing reads {name}"
+        );
+    }
+}
