@@ -4,6 +4,7 @@ use super::args::{Format, Records};
 use super::context::Context;
 use super::failure::{Failure, Kind};
 use crate::journal::{Meta, Observer, Run, RunError};
+use crate::ui::advice::advice;
 use crate::ui::human::Human;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -70,10 +71,15 @@ pub(super) fn observer(context: &Context) -> Observer {
             }
         }),
         Format::Text => {
-            let human = Mutex::new(Human::new(io::stdout(), context.style()));
+            let style = context.style();
+            let human = Mutex::new(Human::new(io::stdout(), style));
             Box::new(move |record| {
                 if let Ok(mut human) = human.lock() {
                     let _closed = human.draw(record);
+                }
+                // On a terminal it stands below the line itself.
+                if !style.terminal {
+                    let _closed = io::stderr().write_all(advice(&record.event).as_bytes());
                 }
             })
         }

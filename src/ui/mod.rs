@@ -2,6 +2,7 @@
 //! Knows events and faults; never decides, never connects. Writes to what it was given.
 
 mod adhoc;
+pub mod advice;
 pub mod color;
 pub mod diff;
 pub mod human;
