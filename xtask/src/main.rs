@@ -68,6 +68,8 @@ fn agent(target: &str) -> Result<PathBuf> {
     let arch = target.split('-').next().unwrap_or(target);
     let folder = root().join("target/agent");
     let built = folder.join(target).join("agent/kopsrun-agent");
+    // Tests ask for it several at a time, and the program changes under this name while it is made.
+    let _turn = turn(&folder)?;
     // The names of functions are only in the unstripped program.
     compile(target, &folder, "none")?;
     check(&built)?;
@@ -88,6 +90,14 @@ fn agent(target: &str) -> Result<PathBuf> {
         program.display()
     ));
     Ok(program)
+}
+
+/// Waits until no other process makes the program.
+fn turn(folder: &Path) -> Result<fs::File> {
+    fs::create_dir_all(folder)
+        .and_then(|()| fs::File::create(folder.join("lock")))
+        .and_then(|file| file.lock().map(|()| file))
+        .map_err(|error| format!("{}: {error}", folder.display()))
 }
 
 fn compile(target: &str, folder: &Path, strip: &str) -> Result<()> {
