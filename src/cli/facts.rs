@@ -19,7 +19,10 @@ Examples:
   kopsrun facts -i inventory.yml              what is cached, with its age
   kopsrun facts -i inventory.yml --gather all
   kopsrun facts -i inventory.yml --show node1
-  kopsrun facts -i inventory.yml --clear node3";
+  kopsrun facts -i inventory.yml --clear node3
+
+Plays use them, also for hosts that are down or outside of --limit, with fact_caching = jsonfile in ansible.cfg or with
+ANSIBLE_CACHE_PLUGIN=jsonfile.";
 
 /// Gather facts of hosts, show them with their age, clear them
 #[derive(Debug, Args)]
@@ -88,7 +91,7 @@ pub(super) fn run(args: &Facts, context: &Context) -> Result<u8, Failure> {
 /// The cache of the settings (`fact_caching = jsonfile`), which plays use too; without one a folder of kopsrun's own.
 fn folder(context: &Context) -> PathBuf {
     let configured = plays::facts(context).cache;
-    configured.unwrap_or_else(|| context.state().join("facts"))
+    configured.unwrap_or_else(|| plays::own_facts(context))
 }
 
 fn list(cache: &Cache, context: &Context) -> Result<u8, Failure> {

@@ -83,12 +83,18 @@ pub(super) fn facts(context: &Context) -> FactSettings {
     let seconds = config.integer("CACHE_PLUGIN_TIMEOUT");
     let seconds = seconds.and_then(|seconds| u64::try_from(seconds).ok());
     let kept = config.text("CACHE_PLUGIN").ends_with("jsonfile");
+    let folder = config.path("CACHE_PLUGIN_CONNECTION");
     FactSettings {
         gathering,
-        cache: config.path("CACHE_PLUGIN_CONNECTION").filter(|_| kept),
+        cache: kept.then(|| folder.unwrap_or_else(|| own_facts(context))),
         ttl: Duration::from_secs(seconds.unwrap_or(0)),
         flush: false,
     }
+}
+
+/// Where facts are kept when no setting names a folder. Ansible refuses `jsonfile` without one.
+pub(super) fn own_facts(context: &Context) -> PathBuf {
+    context.state().join("facts")
 }
 
 /// Runs the plays and records how they ended.
