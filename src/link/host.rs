@@ -337,15 +337,16 @@ impl RawStreams {
         }
     }
 
-    /// The exit status, which comes a moment after the end of the stream.
+    /// The exit status, which comes a moment after the end of the stream, as the last words on standard error do.
     async fn settled_status(&mut self) -> Option<u32> {
         let exit = self.exit.clone();
         let child = &mut self.child;
         let settle = async {
             if let Some(child) = child
-                && let Some(status) = child.wait().await
+                && let Ok(status) = child.wait().await
             {
                 exit.set_status(u32::try_from(status.code().unwrap_or(1)).unwrap_or(1));
+                child.heard().await;
             }
             while exit.status().is_none() {
                 tokio::time::sleep(Duration::from_millis(5)).await;

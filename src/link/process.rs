@@ -14,8 +14,12 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::{ExitStatus, Stdio};
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+/// How long the end of standard error may take after that of the child.
+const STDERR: Duration = Duration::from_secs(1);
 
 /// A child and its streams; dropping it ends the child.
 pub(super) struct Process {
@@ -23,19 +27,27 @@ pub(super) struct Process {
     pub writer: ChildStdin,
     pub exit: Exit,
     pub child: Keep,
-    /// Ends when standard error was read to its end.
-    said: tokio::task::JoinHandle<()>,
 }
 
 /// What must live as long as the child's streams are used.
 pub(super) struct Keep {
     child: Child,
+    /// Ends when standard error was read to its end.
+    said: tokio::task::JoinHandle<()>,
     _ask: Option<AskPass>,
 }
 
 impl Keep {
-    pub(super) async fn wait(&mut self) -> Option<ExitStatus> {
-        self.child.wait().await.ok()
+    pub(super) async fn wait(&mut self) -> io::Result<ExitStatus> {
+        self.child.wait().await
+    }
+
+    /// Waits for the end of standard error, which may come after that of the child. A process that was left behind may
+    /// hold it open for ever, so this has an end of its own.
+    pub(super) async fn heard(&mut self) {
+        if !self.said.is_finished() {
+            drop(tokio::time::timeout(STDERR, &mut self.said).await);
+        }
     }
 }
 
@@ -65,8 +77,11 @@ fn spawn(mut command: Command, ask: Option<AskPass>) -> io::Result<Process> {
         reader,
         writer,
         exit,
-        child: Keep { child, _ask: ask },
-        said,
+        child: Keep {
+            child,
+            said,
+            _ask: ask,
+        },
     })
 }
 
@@ -127,10 +142,8 @@ pub(super) async fn exec(mut process: Process, stdin: Option<&[u8]>) -> io::Resu
     let receive = process.reader.read_to_end(&mut stdout);
     let ((), received) = tokio::join!(send, receive);
     received?;
-    let status = process.child.child.wait().await?;
-    // The end of standard error may still be on its way; a process left behind may hold it open for ever.
-    let until = std::time::Duration::from_secs(1);
-    drop(tokio::time::timeout(until, process.said).await);
+    let status = process.child.wait().await?;
+    process.child.heard().await;
     let rc = status
         .code()
         .unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
