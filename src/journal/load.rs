@@ -3,7 +3,7 @@
 use super::event::{Event, Record, RunEnd};
 use super::run::{Meta, RunError};
 use jiff::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -191,14 +191,14 @@ pub fn list(root: &Path) -> Result<Vec<Summary>, RunError> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(RunError::io(root))?,
     };
-    let mut runs = BTreeMap::new();
+    let mut runs = Vec::new();
     for entry in entries {
         let dir = entry.map_err(RunError::io(root))?.path();
-        if let Ok(summary) = summary(&dir) {
-            runs.insert(summary.meta.id.clone(), summary);
-        }
+        runs.extend(summary(&dir));
     }
-    Ok(runs.into_values().collect())
+    // Not by name: names of one second end in any order.
+    runs.sort_by(|a, b| (a.meta.started, &a.meta.id).cmp(&(b.meta.started, &b.meta.id)));
+    Ok(runs)
 }
 
 fn summary(dir: &Path) -> Result<Summary, RunError> {

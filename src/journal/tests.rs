@@ -208,3 +208,15 @@ fn secrets_are_not_written_down() {
     );
     assert_eq!(scrub(&[r#"{"api_token": "x"}"#.to_owned()]), ["{***}"]);
 }
+
+#[test]
+fn runs_of_one_second_are_in_the_order_of_their_beginnings() {
+    let root = tempfile::tempdir().expect("a directory");
+    let begun: Vec<String> = (0..8).map(|_| start(root.path()).id().to_owned()).collect();
+    let listed: Vec<String> = list(root.path())
+        .expect("runs")
+        .into_iter()
+        .map(|run| run.meta.id)
+        .collect();
+    assert_eq!(listed, begun);
+}
