@@ -306,39 +306,21 @@ fn gathering(play: &Play, args: Args) -> Task {
         value: Value::from(text),
         place: place.clone(),
     };
-    Task {
-        id: 0,
-        place: place.clone(),
-        name: Some(text("Gathering Facts")),
-        module: Arc::from("setup"),
-        action: Arc::from("gather_facts"),
-        args,
-        frame: Arc::new(Frame {
-            keywords: Keywords {
-                tags: vec![text("always")],
-                set: vec![(
-                    Keyword::CheckMode,
-                    Var {
-                        value: Value::Bool(false),
-                        place: place.clone(),
-                    },
-                )],
-                ..Keywords::default()
-            },
-            parent: Some(Arc::clone(&play.frame)),
-            ..Frame::empty()
-        }),
-        looping: None,
-        register: None,
-        changed_when: Vec::new(),
-        failed_when: Vec::new(),
-        until: Vec::new(),
-        retries: None,
-        delay: None,
-        asynchronous: None,
-        poll: None,
-        listen: Vec::new(),
-        apply: None,
-        handler: false,
-    }
+    let frame = Frame {
+        keywords: Keywords {
+            tags: vec![text("always")],
+            set: vec![(
+                Keyword::CheckMode,
+                Var {
+                    value: Value::Bool(false),
+                    place: place.clone(),
+                },
+            )],
+            ..Keywords::default()
+        },
+        parent: Some(Arc::clone(&play.frame)),
+        ..Frame::empty()
+    };
+    let name = text("Gathering Facts");
+    Task::implied(0, name, ("setup", "gather_facts"), args, frame)
 }

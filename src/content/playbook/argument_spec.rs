@@ -76,35 +76,18 @@ impl Pass<'_> {
         let (name, tags) = (word(&spec.title), vec![word("always")]);
         let mut args = Args::default();
         args.map.insert("argument_spec".to_owned(), spec.options);
-        Task {
-            id: self.loader.id(),
-            place: place.clone(),
-            name: Some(name),
-            module: Arc::from("validate_argument_spec"),
-            action: Arc::from("ansible.builtin.validate_argument_spec"),
-            args,
-            frame: Arc::new(Frame {
-                keywords: Keywords {
-                    tags,
-                    ..Keywords::default()
-                },
-                parent: Some(Arc::clone(frame)),
-                search: Arc::clone(&frame.search),
-                includes: Arc::clone(&frame.includes),
-                ..Frame::empty()
-            }),
-            looping: None,
-            register: None,
-            changed_when: Vec::new(),
-            failed_when: Vec::new(),
-            until: Vec::new(),
-            retries: None,
-            delay: None,
-            asynchronous: None,
-            poll: None,
-            listen: Vec::new(),
-            apply: None,
-            handler: false,
-        }
+        let frame = Frame {
+            keywords: Keywords {
+                tags,
+                ..Keywords::default()
+            },
+            parent: Some(Arc::clone(frame)),
+            search: Arc::clone(&frame.search),
+            includes: Arc::clone(&frame.includes),
+            ..Frame::empty()
+        };
+        let action = "ansible.builtin.validate_argument_spec";
+        let names = ("validate_argument_spec", action);
+        Task::implied(self.loader.id(), name, names, args, frame)
     }
 }

@@ -13,7 +13,7 @@ use crate::content::value::{Value, read};
 use std::path::{Path, PathBuf};
 
 /// Arguments of `template` that change what a template looks like.
-const MARKERS: &[&str] = &[
+pub const MARKERS: &[&str] = &[
     "block_start_string",
     "block_end_string",
     "variable_start_string",

@@ -114,6 +114,39 @@ pub struct Task {
     pub handler: bool,
 }
 
+impl Task {
+    /// A task that nobody wrote: no loop, no conditions of its own, nothing registered.
+    pub fn implied(
+        id: u64,
+        name: Var,
+        (module, action): (&str, &str),
+        args: Args,
+        frame: Frame,
+    ) -> Self {
+        Self {
+            id,
+            place: name.place.clone(),
+            name: Some(name),
+            module: Arc::from(module),
+            action: Arc::from(action),
+            args,
+            frame: Arc::new(frame),
+            looping: None,
+            register: None,
+            changed_when: Vec::new(),
+            failed_when: Vec::new(),
+            until: Vec::new(),
+            retries: None,
+            delay: None,
+            asynchronous: None,
+            poll: None,
+            listen: Vec::new(),
+            apply: None,
+            handler: false,
+        }
+    }
+}
+
 /// Arguments as they were written.
 #[derive(Clone, Default)]
 pub struct Args {

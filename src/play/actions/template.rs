@@ -1,6 +1,7 @@
 //! `template`: a file of the controller, rendered with the variables of the host.
 
 use crate::content::place::{Fault, Place};
+use crate::content::playbook::MARKERS;
 use crate::play::call::Call;
 use crate::play::done::{Done, Problem};
 use crate::play::hands::{Blob, Blobs};
@@ -43,16 +44,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
 }
 
 fn render(call: &Call<'_>, path: &Path) -> Result<String, Fault> {
-    let refused = [
-        "block_start_string",
-        "block_end_string",
-        "variable_start_string",
-        "variable_end_string",
-        "comment_start_string",
-        "comment_end_string",
-        "output_encoding",
-    ];
-    if let Some(arg) = refused
+    if let Some(arg) = MARKERS
         .iter()
         .find(|arg| call.text(arg).is_some_and(|value| value != "utf-8"))
     {
