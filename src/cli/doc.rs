@@ -120,6 +120,12 @@ fn text_of(spec: &Spec) -> String {
             arg.doc
         ));
     }
+    if !spec.returns.is_empty() {
+        text.push_str("\n  Returns\n");
+        for key in spec.returns {
+            text.push_str(&format!("  {}\n      {}\n", key.name, key.doc));
+        }
+    }
     text.push_str(&example(spec));
     text
 }
@@ -187,9 +193,14 @@ fn json_of(spec: &Spec) -> Value {
         })
         .collect();
     let rules: Vec<String> = spec.rules.iter().map(sentence).collect();
+    let returns: serde_json::Map<String, Value> = spec
+        .returns
+        .iter()
+        .map(|key| (key.name.to_owned(), key.doc.into()))
+        .collect();
     json!({
         "name": spec.name, "doc": spec.doc, "aliases": spec.aliases, "free_form": spec.free_form,
-        "check_mode": spec.check_mode, "rules": rules, "args": args,
+        "check_mode": spec.check_mode, "rules": rules, "args": args, "returns": returns,
     })
 }
 

@@ -195,6 +195,17 @@ pub struct Spec {
     pub free_form: bool,
     pub rules: &'static [Rule],
     pub check_mode: bool,
+    /// Of the result, what isn't in every one.
+    pub returns: &'static [Return],
+    /// Empty without the feature `docs`, as in the agent; so is that of arguments.
+    pub doc: &'static str,
+}
+
+/// One key of a module's result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Return {
+    pub name: &'static str,
+    /// What it is, and when it is there if not always.
     pub doc: &'static str,
 }
 
