@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const INVENTORY: &str = include_str!("inventory.ini");
 
 /// A case as it was read.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Case {
     /// `topic/name`.
     pub name: String,

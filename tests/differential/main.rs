@@ -21,6 +21,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Cases at the same time, for each of the two programs.
 const WIDTH: usize = 2;
 
+/// Times that Ansible is asked again where the two disagree: on a busy machine it sometimes handles the results of hosts
+/// in another order, and what it does then is Ansible's too.
+const ASKED_AGAIN: usize = 2;
+
 /// What is compared of a case, all of its runs.
 fn compared(case: &Case, outcomes: &[Outcome]) -> String {
     let one = |outcome: &Outcome| {
@@ -95,19 +99,28 @@ fn playbooks_do_what_they_do_in_ansible() {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let found = ours::outcomes(case, &below);
                     if let Some(text) = verdict(case, &by_ansible[&case.name], &found) {
-                        wrong
-                            .lock()
-                            .expect("nobody panicked")
-                            .push((case.name.clone(), text));
+                        let mut wrong = wrong.lock().expect("nobody panicked");
+                        wrong.push((case.clone(), found, text));
                     }
                 }
             });
         }
     });
     let mut wrong = wrong.into_inner().expect("nobody panicked");
-    wrong.sort();
+    for _ in 0..ASKED_AGAIN {
+        let doubtful: Vec<Case> = wrong.iter().map(|(case, ..)| case.clone()).collect();
+        theirs::forget(&doubtful, &below);
+        let again = theirs::outcomes(&doubtful, &below, 1);
+        wrong.retain_mut(|(case, found, text)| {
+            verdict(case, &again[&case.name], found).is_some_and(|now| {
+                *text = now;
+                true
+            })
+        });
+    }
+    wrong.sort_by(|(a, ..), (b, ..)| a.name.cmp(&b.name));
     let known = cases.iter().filter(|case| case.differs.is_some()).count();
-    let report: String = wrong.iter().map(|(_, text)| format!("\n{text}")).collect();
+    let report: String = wrong.iter().map(|(.., text)| format!("\n{text}")).collect();
     assert!(
         wrong.is_empty(),
         "{report}\n{} of {} cases are not as they should be ({known} are known to differ)",

@@ -5,6 +5,7 @@ use crate::oracle;
 use crate::outcome::Outcome;
 use serde::Deserialize;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs;
 use std::io::Write;
@@ -24,14 +25,7 @@ struct Kept {
 /// # Panics
 /// When the driver itself fails.
 pub fn outcomes(cases: &[Case], below: &Path, width: usize) -> HashMap<String, Vec<Outcome>> {
-    use sha2::{Digest, Sha256};
-    let own = Sha256::digest(format!("{DRIVER}{RECORD}{}", oracle::ANSIBLE));
-    let own: String = own
-        .iter()
-        .take(4)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    let kept = below.join(format!("kept-{own}"));
+    let kept = kept(below);
     fs::create_dir_all(&kept).expect("target/tmp can be written");
     let file = |case: &Case| kept.join(format!("{}.json", case.key()));
     let dir = |case: &Case| below.join("ansible").join(case.name.replace('/', "-"));
@@ -60,6 +54,25 @@ pub fn outcomes(cases: &[Case], below: &Path, width: usize) -> HashMap<String, V
         (case.name.clone(), kept.runs)
     };
     cases.iter().map(outcome).collect()
+}
+
+/// Ansible's outcomes of these cases are no longer known.
+pub fn forget(cases: &[Case], below: &Path) {
+    for case in cases {
+        fs::remove_file(kept(below).join(format!("{}.json", case.key())))
+            .expect("it was kept there");
+    }
+}
+
+/// Where outcomes are kept that this driver recorded with this Ansible.
+fn kept(below: &Path) -> PathBuf {
+    let own = Sha256::digest(format!("{DRIVER}{RECORD}{}", oracle::ANSIBLE));
+    let own: String = own
+        .iter()
+        .take(4)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    below.join(format!("kept-{own}"))
 }
 
 fn drive(jobs: &[serde_json::Value], below: &Path, width: usize) {
