@@ -192,6 +192,16 @@ fn modules_and_arguments() {
     tasks("    - name: nothing\n")
         .play()
         .refused(&["site.yml:5:7", "no module or action"]);
+    let script = "from ansible.module_utils.basic import AnsibleModule\n";
+    tasks("    - mine: {a: 1}\n")
+        .add("library/mine.py", script)
+        .play()
+        .refused(&[
+            "site.yml:5:7",
+            "the module `mine` can't be run: it is written in Python",
+            "library/mine.py",
+            "ansible-core is installed on this machine",
+        ]);
     let case = tasks("");
     case.kopsrun(&["exec", "a", "-m", "pingg"])
         .refused(&["`pingg` is not known", "`ping`"]);

@@ -6,12 +6,15 @@ use super::context::Context;
 use super::extra_vars;
 use super::failure::{Failure, Kind};
 use super::{programs, record, warnings};
+use crate::content::ansible::Installed;
 use crate::content::inventory::{Inventory, Unknown};
 use crate::content::place::Cause;
 use crate::journal::{self, Event, RunEnd, Sink};
-use crate::play::{self, Asker, FactSettings, Gathering, Links, PlayError, Request, Summary};
-use std::io::{self, Write};
-use std::path::PathBuf;
+use crate::play::{
+    self, Asker, FactSettings, Gathering, Links, PlayError, Request, Source, Summary,
+};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +38,7 @@ pub(super) fn fill(
     request.connection = kind.or_else(|| context.config.given("DEFAULT_TRANSPORT"));
     request.roles_path = roles_path(context);
     request.collections_path = collections_path(context);
+    request.ansible = Some(Arc::new(ansible(request, context)));
     request.facts = facts(context);
     request.verbosity = context.verbosity;
     request.command = Some(programs::shell());
@@ -70,6 +74,35 @@ fn collections_path(context: &Context) -> Vec<PathBuf> {
         context.home.join(".ansible/collections"),
         PathBuf::from("/usr/share/ansible/collections"),
     ]
+}
+
+/// The ansible-core of this machine: what runs `ansible-playbook`, or else the Python that PATH finds.
+fn ansible(request: &Request, context: &Context) -> Installed {
+    let mut collections: Vec<PathBuf> = match &request.source {
+        Source::Playbooks(playbooks) => playbooks
+            .iter()
+            .filter_map(|playbook| Some(playbook.parent()?.join("collections")))
+            .collect(),
+        _ => vec![context.directory.join("collections")],
+    };
+    collections.extend(request.collections_path.iter().cloned());
+    // Ansible takes no relative paths.
+    let whole = |dir: PathBuf| std::path::absolute(&dir).unwrap_or(dir);
+    let collections = collections.into_iter().map(whole).collect();
+    let path = context.environment.get("PATH").cloned().unwrap_or_default();
+    let python = std::env::split_paths(&path)
+        .find_map(|dir| interpreter(&dir.join("ansible-playbook")))
+        .unwrap_or_else(|| PathBuf::from("python3"));
+    Installed::new(python, collections)
+}
+
+/// The Python that a script names in its first line.
+fn interpreter(script: &Path) -> Option<PathBuf> {
+    let mut first = String::new();
+    let file = std::fs::File::open(script).ok()?.take(256);
+    BufReader::new(file).read_line(&mut first).ok()?;
+    let python = first.strip_prefix("#!")?.split_whitespace().next()?;
+    python.contains("python").then(|| PathBuf::from(python))
 }
 
 /// When facts are gathered, and the cache that settings name. Ansible's own default keeps none.

@@ -1,6 +1,7 @@
 //! What people write: inventories, variables, playbooks, roles and templates, as values that know their place.
 //! Reads files that it was given, never the network, the environment or the terminal.
 
+pub mod ansible;
 pub mod inventory;
 pub mod nearest;
 pub mod place;

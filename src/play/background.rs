@@ -44,8 +44,19 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
     }
     let poll = seconds(call, task.poll.as_ref())?.unwrap_or(POLL);
     let mut args = Map::new();
+    let (module, given) = match &task.args.foreign {
+        None => (module, call.json_args()),
+        Some(foreign) => {
+            let (mut given, text) = actions::foreign::request(call, foreign).await?;
+            let text = String::from_utf8(text).map_err(|_| {
+                refused(call, "async is not supported for modules that are no text")
+            })?;
+            given.insert("source".to_owned(), text.into());
+            ("_program", given)
+        }
+    };
     args.insert("module".to_owned(), module.into());
-    args.insert("args".to_owned(), Json::Object(call.json_args()));
+    args.insert("args".to_owned(), Json::Object(given));
     args.insert("limit".to_owned(), json!(limit as u64));
     let started = call
         .module("_background", with_dir(call, args)?, Blobs::new())

@@ -180,6 +180,12 @@ impl<'a> Call<'a> {
             .map(as_text)
     }
 
+    /// A variable of the host that is worked on, as text.
+    pub(super) fn variable(&self, name: &str) -> Result<Option<String>, Fault> {
+        let (_, templar) = self.there();
+        Ok(variable(&templar, name)?.map(|value| as_text(&value)))
+    }
+
     pub(super) fn flag(&self, name: &str, default: bool) -> bool {
         self.args.get(name).and_then(boolean).unwrap_or(default)
     }

@@ -1,5 +1,6 @@
 //! What a run of playbooks is asked to do, and what comes of it.
 
+use crate::content::ansible::Installed;
 use crate::content::inventory::Inventory;
 use crate::content::place::{Cause, Fault, Place};
 use crate::content::template::RunCommand;
@@ -43,6 +44,8 @@ pub struct Request {
     pub collections_path: Vec<PathBuf>,
     /// Directories of Python modules, searched after `library/` beside playbooks and in roles.
     pub library: Vec<PathBuf>,
+    /// Packs modules of Python that kopsrun doesn't bring. None: they are refused.
+    pub ansible: Option<Arc<Installed>>,
     pub facts: FactSettings,
     /// Run notified handlers also on hosts that failed.
     pub force_handlers: bool,
@@ -150,6 +153,7 @@ impl Request {
             roles_path: Vec::new(),
             collections_path: Vec::new(),
             library: Vec::new(),
+            ansible: None,
             facts: FactSettings::default(),
             force_handlers: false,
             verbosity: 0,

@@ -50,6 +50,7 @@ pub(super) fn reader(request: &Request, extra: &Arc<Vars>, listing: bool) -> Loa
         extra_vars: Arc::clone(extra),
         vault: Arc::clone(&request.vault),
         library: request.library.clone(),
+        ansible: request.ansible.clone(),
         listing,
         render: Arc::new(move |var, layers| {
             let scope = HostScope {

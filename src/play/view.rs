@@ -292,9 +292,15 @@ fn texts(words: &[String]) -> Value {
     )
 }
 
+/// The version of Ansible whose language this is, as text.
+pub(super) fn followed() -> String {
+    let (major, minor, revision) = FOLLOWS;
+    format!("{major}.{minor}.{revision}")
+}
+
 pub(super) fn version() -> Value {
     let (major, minor, revision) = FOLLOWS;
-    let text = format!("{major}.{minor}.{revision}");
+    let text = followed();
     let entries = [
         ("string", Value::from(text.as_str())),
         ("full", Value::from(text.as_str())),

@@ -54,6 +54,13 @@ fn verb(program: &str) -> &'static str {
     }
 }
 
+/// The programs of this machine, and last Ansible's, which packs modules of Python.
+fn path_with_ansible() -> std::ffi::OsString {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let dirs = std::env::split_paths(&path).chain([crate::oracle::home().join("bin")]);
+    std::env::join_paths(dirs).expect("paths without colons")
+}
+
 fn perform(case: &Case, run: &[String], dir: &Path, state: &Path) -> Outcome {
     let [out, err] = ["stdout", "stderr"].map(|name| state.join(name));
     let mut child = Command::new(env!("CARGO_BIN_EXE_kopsrun"))
@@ -62,7 +69,7 @@ fn perform(case: &Case, run: &[String], dir: &Path, state: &Path) -> Outcome {
         .current_dir(dir)
         .env_clear()
         .envs([("LC_ALL", "C.UTF-8"), ("USER", "root")])
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("PATH", path_with_ansible())
         .env("HOME", state)
         .env("XDG_STATE_HOME", state.join("state"))
         .envs(case.env.iter().map(|(name, value)| (name, value)))

@@ -62,13 +62,7 @@ impl Pass<'_> {
             (name.to_owned(), key.place.clone(), value.clone())
         };
         let Some(spec) = modules::resolve(&name) else {
-            let fault = modules::unknown(&name, &place);
-            if self.loader.settings.listing && self.is_elsewhere(&name, &place) {
-                self.warnings.push(fault.unsupported());
-                return Some((&foreign::MODULE, Arc::from(name), Args::default()));
-            }
-            self.faults.push(fault);
-            return None;
+            return self.outside(name, &place, &value, draft, cx);
         };
         let mut places = HashMap::new();
         let found = arguments(spec, &value, draft.args.as_ref(), &mut places);
@@ -85,6 +79,38 @@ impl Pass<'_> {
             checked => self.ok(checked)?,
         }
         Some((spec, Arc::from(name), args))
+    }
+
+    /// A module that kopsrun doesn't bring.
+    fn outside(
+        &mut self,
+        name: String,
+        place: &Place,
+        value: &Node,
+        draft: &Draft,
+        cx: &Cx,
+    ) -> Option<(&'static Spec, Arc<str>, Args)> {
+        if self.loader.settings.listing && self.is_elsewhere(&name, place) {
+            if !self.is_in_library(&name, place) {
+                self.warnings
+                    .push(modules::unknown(&name, place).unsupported());
+            }
+            return Some((&foreign::LISTED, Arc::from(name), Args::default()));
+        }
+        let found = self.foreign(&name, place, &cx.frame);
+        let Some(found) = self.ok(found)? else {
+            self.faults.push(modules::unknown(&name, place));
+            return None;
+        };
+        let read = arguments(
+            &foreign::MODULE,
+            value,
+            draft.args.as_ref(),
+            &mut HashMap::new(),
+        );
+        let mut args = self.ok(read)?;
+        args.foreign = Some(Arc::new(found));
+        Some((&foreign::MODULE, Arc::from(name), args))
     }
 
     /// `action: copy src=a dest=b` or `action: {module: copy, …}`.
@@ -138,7 +164,7 @@ fn arguments(
     let mut args = Args::default();
     match extra.map(|node| (&node.kind, node)) {
         None | Some((Kind::Null, _)) => {}
-        Some((Kind::Map(entries), _)) => insert(&mut args, entries, places)?,
+        Some((Kind::Map(entries), _)) => insert(spec, &mut args, entries, places)?,
         Some((Kind::Str(text), node)) if text.trim_start().starts_with("{{") => {
             args.whole = Some(var(node)?);
         }
@@ -151,7 +177,7 @@ fn arguments(
     }
     match &value.kind {
         Kind::Null => {}
-        Kind::Map(entries) => insert(&mut args, entries, places)?,
+        Kind::Map(entries) => insert(spec, &mut args, entries, places)?,
         Kind::Str(line) => {
             let whole = line.trim();
             if !spec.free_form && whole.starts_with("{{") && whole.ends_with("}}") {
@@ -186,6 +212,7 @@ fn arguments(
 }
 
 fn insert(
+    spec: &Spec,
     args: &mut Args,
     entries: &[(Node, Node)],
     places: &mut HashMap<String, Place>,
@@ -193,7 +220,7 @@ fn insert(
     for (key, value) in entries {
         let name = setting::name(key)?;
         places.insert(name.clone(), key.place.clone());
-        if name == "apply" {
+        if name == "apply" && matches!(spec.name, "include_tasks" | "include_role") {
             args.apply = Some(value.clone());
         } else {
             args.map.insert(name, var(value)?);

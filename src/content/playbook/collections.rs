@@ -16,7 +16,7 @@ pub(super) struct FoundRole {
 }
 
 /// `namespace.name` and what is meant of it; none for other names.
-fn split(name: &str) -> Option<(&str, &str)> {
+pub(super) fn split(name: &str) -> Option<(&str, &str)> {
     let (namespace, rest) = name.split_once('.')?;
     let (_, inside) = rest.split_once('.')?;
     let word = |word: &str| {
@@ -38,6 +38,13 @@ impl Pass<'_> {
         if let Some((collection, inside)) = split(name) {
             return self.role_of(collection, inside, frame);
         }
+        Self::collections_seen(frame)
+            .iter()
+            .find_map(|collection| self.role_of(collection, name, frame))
+    }
+
+    /// Collections whose short names are known at a place: that of the role, and those of `collections:`.
+    pub(super) fn collections_seen(frame: &Frame) -> Vec<String> {
         let own = frame.role().and_then(|role| role.collection.clone());
         let named = frame
             .chain()
@@ -48,7 +55,8 @@ impl Pass<'_> {
             });
         own.into_iter()
             .chain(named)
-            .find_map(|collection| self.role_of(&collection, name, frame))
+            .map(|name| name.to_string())
+            .collect()
     }
 
     fn role_of(&self, collection: &str, name: &str, frame: &Frame) -> Option<FoundRole> {
@@ -75,7 +83,7 @@ impl Pass<'_> {
         })
     }
 
-    fn collection_dirs<'a>(
+    pub(super) fn collection_dirs<'a>(
         &'a self,
         collection: &'a str,
         frame: &Frame,

@@ -1,6 +1,7 @@
 //! Reading files and keeping what was read.
 
 use super::tree::{Frame, Item, Keywords, Layers, LoadedRole, Play};
+use crate::content::ansible::Installed;
 use crate::content::inventory::{Var, Vars};
 use crate::content::place::{Fault, Place};
 use crate::content::value::Value;
@@ -30,6 +31,8 @@ pub struct Settings {
     pub vault: Arc<Keyring>,
     /// Directories of Python modules, searched after `library/` beside playbooks and in roles.
     pub library: Vec<PathBuf>,
+    /// Packs modules of Python.
+    pub ansible: Option<Arc<Installed>>,
     /// Playbooks are only looked at: modules that Ansible has and kopsrun hasn't are warnings.
     pub listing: bool,
     pub render: Arc<Render>,
@@ -64,6 +67,8 @@ pub struct Loader {
     pub(super) settings: Settings,
     files: Mutex<HashMap<PathBuf, Arc<Node>>>,
     vars: Mutex<HashMap<PathBuf, Arc<Vars>>>,
+    /// `library/` of every role that was read.
+    libraries: Mutex<Vec<PathBuf>>,
     next: AtomicU64,
 }
 
@@ -73,8 +78,23 @@ impl Loader {
             settings,
             files: Mutex::default(),
             vars: Mutex::default(),
+            libraries: Mutex::default(),
             next: AtomicU64::new(1),
         }
+    }
+
+    /// From now on tasks find the modules that a role brings.
+    pub(super) fn add_library(&self, role: &Path) {
+        let library = role.join("library");
+        if library.is_dir() {
+            let known = self.libraries.lock();
+            known.unwrap_or_else(PoisonError::into_inner).push(library);
+        }
+    }
+
+    pub(super) fn role_libraries(&self) -> Vec<PathBuf> {
+        let known = self.libraries.lock();
+        known.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Reads a playbook and everything that it imports. The error holds every fault that was found.

@@ -21,6 +21,7 @@ mod templates;
 mod tests;
 mod tree;
 
+pub use foreign::{Foreign, Style};
 pub use import::{find_tasks, missing_file};
 pub use load::{Loader, Playbook, RoleCall, Settings};
 pub use modules::{documented, is_action, near_modules, short_name};

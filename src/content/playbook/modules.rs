@@ -350,7 +350,7 @@ pub(super) fn unknown(name: &str, place: &Place) -> Fault {
     let short = name.rsplit('.').next().unwrap_or(name);
     let near = nearest(short, names(), 3);
     if near.is_empty() {
-        fault.hint("kopsrun brings its own modules and doesn't run Ansible's Python ones; what it can't do yet, `command` or `shell` can.")
+        fault.hint("It is neither one that kopsrun brings (`kopsrun doc -l`), nor in a library/ or collection on this machine; Ansible's own are found when ansible-core is installed here.")
     } else {
         fault.hint(format!("Did you mean `{}`?", near.join("` or `")))
     }

@@ -176,6 +176,7 @@ impl Pass<'_> {
         dependent: Option<&Arc<Role>>,
     ) -> Option<LoadedRole> {
         let (call, path) = (&entry.call, found.path.as_path());
+        self.loader.add_library(path);
         let defaults = self.role_vars(path, "defaults", call.defaults_from.as_deref(), entry);
         let vars = self.role_vars(path, "vars", call.vars_from.as_deref(), entry);
         let meta = self.role_file(path, "meta", None, &entry.name.place)?;

@@ -266,7 +266,10 @@ impl Pass<'_> {
             if let Some(lookup) = name.strip_prefix("with_") {
                 let set = draft.set_with(lookup, key, value);
                 self.ok(set);
-            } else if modules::known(&name) || name.contains('.') {
+            } else if modules::known(&name)
+                || name.contains('.')
+                || self.is_in_library(&name, &key.place)
+            {
                 draft.actions.push((key.clone(), value.clone()));
             } else if matches!(name.as_str(), "include") {
                 self.faults.push(
@@ -340,7 +343,10 @@ impl Pass<'_> {
             id: self.loader.id(),
             place: node.place.clone(),
             name: draft.name,
-            module: Arc::from(spec.name),
+            module: match &args.foreign {
+                Some(foreign) => Arc::from(modules::short_name(&foreign.name)),
+                None => Arc::from(spec.name),
+            },
             action,
             args,
             frame: match spec.name {

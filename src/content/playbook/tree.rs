@@ -1,5 +1,6 @@
 //! What a playbook says, typed, with the place of every word. Values may still hold templates.
 
+use super::foreign::Foreign;
 use crate::content::inventory::{Var, Vars};
 use crate::content::place::Place;
 use crate::content::yaml::Node;
@@ -157,6 +158,8 @@ pub struct Args {
     pub whole: Option<Var>,
     /// `apply:` of an include, as it was written.
     pub apply: Option<Node>,
+    /// The module, when kopsrun doesn't bring it.
+    pub foreign: Option<Arc<Foreign>>,
 }
 
 impl Args {

@@ -5,6 +5,7 @@ mod assert;
 mod copy;
 mod debug;
 mod fetch;
+pub(super) mod foreign;
 mod groups;
 mod include_vars;
 mod pause;
@@ -29,6 +30,9 @@ pub(super) fn once_for_all(module: &str) -> bool {
 
 /// Does what the task says.
 pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
+    if let Some(module) = &call.attempt.task.args.foreign {
+        return foreign::run(call, module).await;
+    }
     match &*call.attempt.task.module {
         "add_host" => groups::add_host(call),
         "assert" => assert::run(call),

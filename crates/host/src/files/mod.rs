@@ -1,8 +1,10 @@
 //! Writing files so that a reader sees the old content or the new, whole, whatever happens in between.
 
 mod mode;
+mod scratch;
 
 pub use mode::{Clause, Mode, umask};
+pub(crate) use scratch::{Scratch, write_new};
 
 use sha1::{Digest, Sha1};
 use std::ffi::{OsStr, OsString};

@@ -20,6 +20,7 @@ mod modprobe;
 mod ownership;
 mod package_facts;
 mod ping;
+mod program;
 mod raw;
 mod rewrite;
 mod script;
@@ -71,6 +72,7 @@ pub(crate) static TABLE: &[Entry] = &[
     Of::<archive::Unarchive>::ENTRY,
     Of::<background::AsyncStatus>::ENTRY,
     Of::<background::Background>::ENTRY,
+    Of::<program::Program>::ENTRY,
     Of::<assemble::Assemble>::ENTRY,
     Of::<edit::blockinfile::Blockinfile>::ENTRY,
     Of::<command::Command>::ENTRY,

@@ -1,14 +1,12 @@
 //! `script`: a script of the controller, run on the host and removed again.
 
 use super::command::Common;
-use crate::{Arg, Context, Failure, Kind, Module, Outcome, Spec, files, words};
-use rustix::fs::{StatVfsMountFlags, statvfs};
+use crate::files::{Scratch, write_new};
+use crate::{Arg, Context, Failure, Kind, Module, Outcome, Spec, words};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use std::fs::{self, DirBuilder, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 #[derive(Deserialize)]
 pub struct Script {
@@ -78,10 +76,10 @@ impl Module for Script {
             return Ok(would.msg("Check mode is not supported for this task."));
         }
         let name = self._original_basename.as_deref().unwrap_or("script");
-        let place = Place::new(self.executable.is_some()).map_err(|error| {
+        let place = Scratch::new(self.executable.is_none()).map_err(|error| {
             Failure::new(format!("there is no directory for the script: {error}"))
         })?;
-        let path = place.0.join(name.rsplit('/').next().unwrap_or("script"));
+        let path = place.join(name.rsplit('/').next().unwrap_or("script"));
         write(cx, &path).map_err(|error| Failure::io("cannot write", &path, &error))?;
         let quoted = words::quote(&path.to_string_lossy());
         let rest = self._raw_params.or(self.cmd).unwrap_or_default();
@@ -122,42 +120,7 @@ impl Script {
 
 fn write(cx: &Context, path: &Path) -> io::Result<()> {
     let mut input = cx.blob("content").map_err(io::Error::other)?;
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o700)
-        .open(path)?;
-    io::copy(&mut input, &mut file).map(drop)
-}
-
-/// A directory of our own, removed with what is in it.
-struct Place(PathBuf);
-
-impl Place {
-    /// In the first directory from which programs can be executed; any will do for a script that a program reads.
-    fn new(any: bool) -> io::Result<Self> {
-        let mut reasons = Vec::new();
-        for parent in ["/var/tmp", "/tmp", "/dev/shm"].map(Path::new) {
-            let dir = parent.join(format!(".kopsrun-script-{}", files::random_hex()));
-            let made = statvfs(parent).map_err(io::Error::from).and_then(|disk| {
-                if !any && disk.f_flag.contains(StatVfsMountFlags::NOEXEC) {
-                    return Err(io::Error::other("mounted noexec"));
-                }
-                DirBuilder::new().mode(0o700).create(&dir)
-            });
-            match made {
-                Ok(()) => return Ok(Self(dir)),
-                Err(error) => reasons.push(format!("{}: {error}", parent.display())),
-            }
-        }
-        Err(io::Error::other(reasons.join("; ")))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.0).ok();
-    }
+    write_new(path, 0o700, &mut input)
 }
 
 #[cfg(test)]
