@@ -78,6 +78,15 @@ impl Case {
         format!("{:?} {} {}", self.files, self.task, self.times)
     }
 
+    /// Whether its module isn't of ansible-core.
+    pub fn needs_collections(&self) -> bool {
+        let names = self.task.as_object().into_iter().flatten();
+        let collections = ["ansible.posix.", "community.general."];
+        names
+            .map(|(name, _)| name)
+            .any(|name| collections.iter().any(|start| name.starts_with(start)))
+    }
+
     /// Makes what the task finds.
     pub fn lay_out(&self, dir: &Path) {
         fs::create_dir_all(dir).expect("made");
@@ -101,7 +110,9 @@ impl Case {
                 let bytes: Vec<u8> = text(bytes).chars().map(|letter| letter as u8).collect();
                 fs::write(&path, bytes).expect("written");
             } else {
-                fs::write(&path, text(file.get("content").unwrap_or(file))).expect("written");
+                let content = text(file.get("content").unwrap_or(file));
+                let content = content.replace("DIR", &dir.to_string_lossy());
+                fs::write(&path, content).expect("written");
             }
             let mode = file.get("mode").map_or("0644".to_owned(), text);
             let mode = if file.get("dir").is_some() && file.get("mode").is_none() {

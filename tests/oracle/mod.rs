@@ -34,6 +34,11 @@ pub fn python_with_collections() -> PathBuf {
     HOME.get_or_init(|| made(COLLECTIONS)).join("bin/python")
 }
 
+/// A program of the virtualenv with the collections.
+pub fn program_with_collections(name: &str) -> PathBuf {
+    python_with_collections().with_file_name(name)
+}
+
 fn made(requirements: &str) -> PathBuf {
     let hash = Sha256::digest(requirements.as_bytes());
     let short: String = hash

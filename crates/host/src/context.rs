@@ -127,12 +127,8 @@ impl Context {
     }
 
     /// The full path of a program, looked for in PATH and in the directories of system programs.
-    #[allow(
-        clippy::unused_self,
-        reason = "modules ask their context for everything outside"
-    )]
     pub fn find_program(&self, name: &str) -> Option<PathBuf> {
-        find_program(name)
+        find_program(self.environment.get("PATH"), name)
     }
 
     /// A path with `~`, `~user` and `$NAME` expanded, as Ansible does for arguments of type path.

@@ -90,7 +90,7 @@ pub(crate) fn start(who: &Become, program: &Program) -> Result<Agent, Refusal> {
         Method::Sudo => "sudo",
         Method::Su => "su",
     };
-    let tool_path = crate::process::find_program(tool).ok_or_else(|| missing_tool(method))?;
+    let tool_path = crate::process::find_program(None, tool).ok_or_else(|| missing_tool(method))?;
     let attempt = Attempt {
         who,
         user: &user,

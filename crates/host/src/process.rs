@@ -118,7 +118,7 @@ impl<'a> Process<'a> {
         self.command
             .env("LC_ALL", "C")
             .env("LANGUAGE", "C")
-            .env("PATH", system_path());
+            .env("PATH", system_path(self.cx.environment.get("PATH")));
         self
     }
 
@@ -174,9 +174,11 @@ fn cannot_start(name: &str, dir: Option<&Path>, error: &io::Error) -> Failure {
         .with("cmd", name)
 }
 
-/// PATH of this process and the system's directories behind it.
-fn system_path() -> OsString {
-    let mut dirs: Vec<PathBuf> = std::env::var_os("PATH")
+/// PATH of the task, or of this process, and the system's directories behind it.
+fn system_path(of_task: Option<&String>) -> OsString {
+    let of_task = of_task.map(OsString::from);
+    let mut dirs: Vec<PathBuf> = of_task
+        .or_else(|| std::env::var_os("PATH"))
         .map(|path| std::env::split_paths(&path).collect())
         .unwrap_or_default();
     for dir in SYSTEM_PATH {
@@ -188,9 +190,9 @@ fn system_path() -> OsString {
     std::env::join_paths(dirs).unwrap_or_default()
 }
 
-/// The full path of a program, looked for in PATH and in the system's directories.
-pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
-    std::env::split_paths(&system_path())
+/// The full path of a program, looked for in PATH (the task's, if it sets one) and in the system's directories.
+pub(crate) fn find_program(of_task: Option<&String>, name: &str) -> Option<PathBuf> {
+    std::env::split_paths(&system_path(of_task))
         .map(|dir| dir.join(name))
         .find(|path| {
             path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()

@@ -275,11 +275,57 @@ pub(super) const META: &[&str] = &[
     "reset_connection",
 ];
 
-/// Modules of Ansible that need something of the engine that isn't there yet.
-const NOT_YET: &[(&str, &str)] = &[(
-    "synchronize",
-    "rsync comes with a later version; until then use `copy`.",
-)];
+/// Modules of Ansible that are left out on purpose, and what to do instead.
+pub(super) const REFUSED: &[(&str, &str)] = &[
+    (
+        "acl",
+        "Access control lists are not modelled; `command: setfacl …` sets them.",
+    ),
+    (
+        "expect",
+        "Answers to prompts can't be checked or repeated; give them by `stdin` of `command`, or use options for unattended use.",
+    ),
+    (
+        "firewalld",
+        "It needs the Python library of firewalld; `command: firewall-cmd …` or the module `iptables` does the same.",
+    ),
+    (
+        "git",
+        "Clusters are not deployed from working trees on hosts; fetch archives with `get_url` or `unarchive`, or use `command: git …`.",
+    ),
+    (
+        "interfaces_file",
+        "Its format belongs to ifupdown alone; write files with `template`.",
+    ),
+    (
+        "lvol",
+        "Volumes that hold data are not changed by a play; use `command: lvcreate …`.",
+    ),
+    (
+        "npm",
+        "Packages of npm are no part of a cluster; use `command: npm …`.",
+    ),
+    (
+        "seboolean",
+        "It needs the Python libraries of SELinux; use `command: setsebool -P …`.",
+    ),
+    (
+        "synchronize",
+        "rsync comes with a later version; until then use `copy`.",
+    ),
+    (
+        "ufw",
+        "Its rules fight with those of Kubernetes; use the module `iptables`.",
+    ),
+    (
+        "xattr",
+        "Extended attributes are not modelled; use `command: setfattr …`.",
+    ),
+    (
+        "zypper",
+        "Distributions with zypper are not supported; use `command: zypper …`.",
+    ),
+];
 
 /// True for what the controller does itself, fully or first.
 pub fn is_action(name: &str) -> bool {
@@ -306,14 +352,14 @@ pub(super) fn resolve(name: &str) -> Option<&'static Spec> {
         .or_else(|| host::spec(name))
 }
 
-/// True for a word that names a module, also one that isn't supported yet.
+/// True for a word that names a module, also one that isn't supported.
 pub(super) fn known(name: &str) -> bool {
-    resolve(name).is_some() || not_yet(name).is_some()
+    resolve(name).is_some() || refused(name).is_some()
 }
 
-fn not_yet(name: &str) -> Option<&'static str> {
+fn refused(name: &str) -> Option<&'static str> {
     let short = name.rsplit('.').next().unwrap_or(name);
-    NOT_YET
+    REFUSED
         .iter()
         .find(|(known, _)| *known == short)
         .map(|(_, hint)| *hint)
@@ -341,8 +387,8 @@ pub fn near_modules(name: &str) -> Vec<&'static str> {
 
 /// The fault for a module that isn't there.
 pub(super) fn unknown(name: &str, place: &Place) -> Fault {
-    if let Some(hint) = not_yet(name) {
-        return Fault::new(format!("the module `{name}` is not supported yet"))
+    if let Some(hint) = refused(name) {
+        return Fault::new(format!("the module `{name}` is not supported"))
             .at(place)
             .hint(hint);
     }

@@ -237,7 +237,7 @@ fn a_module_that_is_not_there_is_named_with_its_neighbours() {
     assert_eq!(
         one("- hosts: all\n  tasks:\n    - synchronize: {src: x, dest: /y}\n"),
         [
-            "site.yml:3:7: the module `synchronize` is not supported yet [rsync comes with a later version; until then use `copy`.]"
+            "site.yml:3:7: the module `synchronize` is not supported [rsync comes with a later version; until then use `copy`.]"
         ]
     );
 }
@@ -419,5 +419,15 @@ fn templates_of_tasks_are_told_before_anything_runs() {
             fault.starts_with(start),
             "{fault} doesn't start with {start}"
         );
+    }
+}
+
+#[test]
+fn modules_that_are_left_out_are_documented() {
+    let text = include_str!("../../../docs/modules.md");
+    for (name, hint) in super::modules::REFUSED {
+        let row = format!("| `{name}` | {hint} |");
+        assert!(text.contains(&row), "docs/modules.md: {row}");
+        assert!(super::modules::resolve(name).is_none(), "{name} is there");
     }
 }

@@ -1,11 +1,14 @@
 //! The modules, one file each. A new one is a file here and a line in [`TABLE`].
 
+mod alternatives;
 mod apt;
 mod archive;
 mod assemble;
+mod authorized_key;
 pub(crate) mod background;
 mod command;
 mod copy;
+mod cron;
 mod dpkg_selections;
 mod edit;
 mod fetch;
@@ -15,15 +18,22 @@ mod getent;
 mod group;
 mod hostname;
 mod http;
+mod iptables;
+mod known_hosts;
 mod kube;
+mod locale_gen;
+mod make;
 mod modprobe;
+mod mount;
 mod ownership;
 mod package_facts;
+mod pam_limits;
 mod ping;
 mod program;
 mod raw;
 mod rewrite;
 mod script;
+mod selinux;
 mod service_facts;
 mod setup;
 mod slurp;
@@ -31,6 +41,7 @@ mod stat;
 mod sysctl;
 mod systemd;
 mod tempfile;
+mod timezone;
 mod unarchive;
 mod user;
 mod wait_for;
@@ -66,6 +77,7 @@ impl<M: Module> Of<M> {
 
 /// All modules, by name.
 pub(crate) static TABLE: &[Entry] = &[
+    Of::<alternatives::Alternatives>::ENTRY,
     Of::<apt::Apt>::ENTRY,
     Of::<apt::Package>::ENTRY,
     Of::<archive::Archive>::ENTRY,
@@ -74,11 +86,13 @@ pub(crate) static TABLE: &[Entry] = &[
     Of::<background::Background>::ENTRY,
     Of::<program::Program>::ENTRY,
     Of::<assemble::Assemble>::ENTRY,
+    Of::<authorized_key::AuthorizedKey>::ENTRY,
     Of::<edit::blockinfile::Blockinfile>::ENTRY,
     Of::<command::Command>::ENTRY,
     Of::<command::Shell>::ENTRY,
     Of::<copy::Copy>::ENTRY,
     Of::<copy::Template>::ENTRY,
+    Of::<cron::Cron>::ENTRY,
     Of::<dpkg_selections::DpkgSelections>::ENTRY,
     Of::<fetch::Fetch>::ENTRY,
     Of::<file::File>::ENTRY,
@@ -88,14 +102,21 @@ pub(crate) static TABLE: &[Entry] = &[
     Of::<group::Group>::ENTRY,
     Of::<hostname::Hostname>::ENTRY,
     Of::<edit::ini_file::IniFile>::ENTRY,
+    Of::<iptables::Iptables>::ENTRY,
+    Of::<known_hosts::KnownHosts>::ENTRY,
     Of::<kube::Kube>::ENTRY,
     Of::<edit::lineinfile::Lineinfile>::ENTRY,
+    Of::<locale_gen::LocaleGen>::ENTRY,
+    Of::<make::Make>::ENTRY,
     Of::<modprobe::Modprobe>::ENTRY,
+    Of::<mount::Mount>::ENTRY,
     Of::<package_facts::PackageFacts>::ENTRY,
+    Of::<pam_limits::PamLimits>::ENTRY,
     Of::<ping::Ping>::ENTRY,
     Of::<raw::Raw>::ENTRY,
     Of::<edit::replace::Replace>::ENTRY,
     Of::<script::Script>::ENTRY,
+    Of::<selinux::Selinux>::ENTRY,
     Of::<service_facts::ServiceFacts>::ENTRY,
     Of::<setup::Setup>::ENTRY,
     Of::<slurp::Slurp>::ENTRY,
@@ -104,6 +125,7 @@ pub(crate) static TABLE: &[Entry] = &[
     Of::<systemd::Service>::ENTRY,
     Of::<systemd::Systemd>::ENTRY,
     Of::<tempfile::Tempfile>::ENTRY,
+    Of::<timezone::Timezone>::ENTRY,
     Of::<unarchive::Unarchive>::ENTRY,
     Of::<http::uri::Uri>::ENTRY,
     Of::<user::User>::ENTRY,

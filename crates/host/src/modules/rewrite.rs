@@ -198,31 +198,37 @@ impl Rewrite {
         .with("stderr", output.stderr_text()))
     }
 
-    /// `dest.PID.YYYY-MM-DD@HH:MM:SS~`, as Ansible names it, with the mode and owner of the file.
     fn back_up(&self, dest: &Path, old: Option<&Metadata>) -> Result<Option<PathBuf>, Failure> {
-        let Some(old) = old.filter(|_| self.backup) else {
+        if !self.backup || old.is_none() {
             return Ok(None);
-        };
-        let mut name = dest.as_os_str().to_owned();
-        let time = jiff::Zoned::now().strftime("%Y-%m-%d@%H:%M:%S");
-        name.push(format!(".{}.{time}~", std::process::id()));
-        let backup = PathBuf::from(name);
-        let attributes = Attributes {
-            mode: Some(old.mode() & 0o7777),
-            owner: Some(old.uid()),
-            group: Some(old.gid()),
-        };
-        let failed = |error: &io::Error| {
-            write_failure(&backup, old.size(), true, error)
-                .during(format!("could not make a backup of {}", dest.display()))
-        };
-        let mut input = File::open(dest).map_err(|error| failed(&error))?;
-        let mut copy = Atomic::replace(&backup, attributes).map_err(|error| failed(&error))?;
-        io::copy(&mut input, &mut copy)
-            .and_then(|_| copy.commit())
-            .map_err(|error| failed(&error))?;
-        Ok(Some(backup))
+        }
+        keep_copy(dest).map(Some)
     }
+}
+
+/// A copy of a file as `dest.PID.YYYY-MM-DD@HH:MM:SS~`, as Ansible names it, with its mode and owner.
+pub(crate) fn keep_copy(dest: &Path) -> Result<PathBuf, Failure> {
+    let mut name = dest.as_os_str().to_owned();
+    let time = jiff::Zoned::now().strftime("%Y-%m-%d@%H:%M:%S");
+    name.push(format!(".{}.{time}~", std::process::id()));
+    let backup = PathBuf::from(name);
+    let failed = |size: u64, error: &io::Error| {
+        write_failure(&backup, size, true, error)
+            .during(format!("could not make a backup of {}", dest.display()))
+    };
+    let mut input = File::open(dest).map_err(|error| failed(0, &error))?;
+    let old = input.metadata().map_err(|error| failed(0, &error))?;
+    let attributes = Attributes {
+        mode: Some(old.mode() & 0o7777),
+        owner: Some(old.uid()),
+        group: Some(old.gid()),
+    };
+    let mut copy =
+        Atomic::replace(&backup, attributes).map_err(|error| failed(old.size(), &error))?;
+    io::copy(&mut input, &mut copy)
+        .and_then(|_| copy.commit())
+        .map_err(|error| failed(old.size(), &error))?;
+    Ok(backup)
 }
 
 /// The directory, and not the disk, is what refuses.

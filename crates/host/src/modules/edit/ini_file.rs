@@ -1,11 +1,12 @@
 //! `ini_file`: one option of a section in a file of settings.
 
 use super::{Edited, SHARED};
-use crate::modules::ownership::Ownership;
+use crate::modules::ownership::{Ownership, describe};
 use crate::modules::rewrite::Rewrite;
 use crate::spec::join;
-use crate::{Arg, Context, Failure, Kind, Module, Outcome, Rule, Spec};
+use crate::{Arg, Context, Failure, Kind, Module, Outcome, Return, Rule, Spec};
 use serde::Deserialize;
+use serde_json::Value;
 
 #[derive(Deserialize)]
 pub struct IniFile {
@@ -21,13 +22,30 @@ pub struct IniFile {
     allow_no_value: bool,
     modify_inactive_option: bool,
     create: bool,
+    follow: bool,
+    section_has_values: Option<Vec<Having>>,
     #[serde(flatten)]
     ownership: Ownership,
     #[serde(flatten)]
     rewrite: Rewrite,
 }
 
-const ARGS: [Arg; 24] = join(
+/// What the section has to say.
+#[derive(Deserialize)]
+struct Having {
+    option: String,
+    value: Option<String>,
+    #[serde(default)]
+    values: Vec<String>,
+}
+
+impl Having {
+    fn wanted(&self) -> impl Iterator<Item = &String> {
+        self.value.iter().chain(&self.values)
+    }
+}
+
+const ARGS: [Arg; 25] = join(
     [
         Arg::new(
             "section",
@@ -74,7 +92,13 @@ const ARGS: [Arg; 24] = join(
         )
         .default("yes"),
         Arg::new("create", Kind::Bool, "Make a file that isn't there.").default("yes"),
-        Arg::new("section_has_values", Kind::List, "Isn't supported.").of(Kind::Dict),
+        Arg::new(
+            "section_has_values",
+            Kind::List,
+            "Of several sections of the name, the first that says all of these: each with option, and value or values.",
+        )
+        .of(Kind::Dict),
+        Arg::new("follow", Kind::Bool, "Where the file is a link: write what it leads to.").default("no"),
     ],
     SHARED,
 );
@@ -85,11 +109,22 @@ impl Module for IniFile {
         "Keeps an option in a file of settings with sections.",
         &ARGS,
     )
-    .rules(&[Rule::Exclusive(&["value", "values"])]);
+    .rules(&[Rule::Exclusive(&["value", "values"])])
+    .returns(&[
+        Return::new("path", "The file."),
+        Return::new(
+            "backup_file",
+            "The copy, with backup when something changed.",
+        ),
+    ]);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
         let values = self.values()?;
-        let file = Edited::open_or_create(cx, &self.path, self.create, "Destination")?;
+        let mut file = Edited::open_or_create(cx, &self.path, self.create, "Destination")?;
+        if !self.follow {
+            // As in Ansible the link becomes a file.
+            file.real.clone_from(&file.path);
+        }
         let text = std::str::from_utf8(file.content())
             .map_err(|_| Failure::new(format!("{} is not UTF-8", file.path.display())))?;
         let mut lines: Vec<String> = text
@@ -97,6 +132,9 @@ impl Module for IniFile {
             .lines()
             .map(ToOwned::to_owned)
             .collect();
+        if lines.is_empty() {
+            lines.push(String::new());
+        }
         let said = if self.state == "present" {
             self.put(&mut lines, &values)
         } else {
@@ -113,9 +151,14 @@ impl Module for IniFile {
             &self.ownership,
             &self.rewrite,
         )?;
-        let mut outcome = done.outcome.with("path", file.path.to_string_lossy());
-        if outcome.data.get("msg").is_some_and(|said| said == "") {
-            outcome = outcome.msg("OK");
+        let mut outcome = done
+            .outcome
+            .with("path", file.path.to_string_lossy())
+            .msg(said.unwrap_or("OK"));
+        outcome.data.extend(describe(&file.path));
+        // What a new file got is no difference that check mode could know.
+        if let (None, Some(Value::Array(parts))) = (&file.before, outcome.data.get_mut("diff")) {
+            parts.truncate(1);
         }
         Ok(match done.backup {
             Some(backup) => outcome.with("backup_file", backup.to_string_lossy()),
@@ -132,10 +175,10 @@ impl IniFile {
             (None, Some(values)) => values.clone(),
             (None, None) => Vec::new(),
         };
-        let missing = self.state == "present" && self.option.is_some() && values.is_empty();
+        let missing = self.state == "present" && values.is_empty();
         if missing && !self.allow_no_value {
             return Err(Failure::new(
-                "ini_file needs value or values (or allow_no_value: true) where state is present and option is given",
+                "ini_file needs value or values (or allow_no_value: true) where state is present",
             ));
         }
         Ok(values)
@@ -143,17 +186,59 @@ impl IniFile {
 
     /// Where the lines of the section are, without its head; `None` when it isn't there.
     fn section(&self, lines: &[String]) -> Option<(usize, usize)> {
-        let start = match &self.section {
-            None => 0,
-            Some(name) => {
-                lines
-                    .iter()
-                    .position(|line| head(line) == Some(name.as_str()))?
-                    + 1
-            }
+        let end = |start: usize| {
+            let length = lines[start..].iter().position(|line| head(line).is_some());
+            length.map_or(lines.len(), |length| start + length)
         };
-        let length = lines[start..].iter().position(|line| head(line).is_some());
-        Some((start, length.map_or(lines.len(), |length| start + length)))
+        let Some(name) = &self.section else {
+            return Some((0, end(0)));
+        };
+        lines
+            .iter()
+            .enumerate()
+            .filter(|(_, line)| head(line) == Some(name.as_str()))
+            .map(|(at, _)| (at + 1, end(at + 1)))
+            .find(|(start, end)| self.fits(&lines[*start..*end]))
+    }
+
+    /// Whether a section says what it has to say.
+    fn fits(&self, section: &[String]) -> bool {
+        let says = |option: &str, value: Option<&str>| {
+            section.iter().any(|line| match value {
+                Some(value) => active(line, option) == Some(Some(value)),
+                None => active(line, option).is_some(),
+            })
+        };
+        self.section_has_values.iter().flatten().all(|having| {
+            let mut wanted = having.wanted().peekable();
+            if wanted.peek().is_none() {
+                return says(&having.option, None);
+            }
+            wanted.all(|value| says(&having.option, Some(value)))
+        })
+    }
+
+    /// A new section: its head, and what it has to say.
+    fn begin(&self, lines: &mut Vec<String>) {
+        if let Some(name) = &self.section {
+            lines.push(format!("[{name}]"));
+        }
+        for having in self.section_has_values.iter().flatten() {
+            let values: Vec<Option<&String>> = having.wanted().map(Some).collect();
+            let values = if values.is_empty() {
+                vec![None]
+            } else {
+                values
+            };
+            let line =
+                |value: Option<&String>| self.line(&having.option, value.map(String::as_str));
+            lines.extend(values.into_iter().map(line));
+        }
+    }
+
+    /// Whether a line is of the option, commented out or not as the task says.
+    fn sets(&self, line: &str, option: &str) -> bool {
+        active(line, option).is_some() || (self.modify_inactive_option && inactive(line, option))
     }
 
     fn line(&self, option: &str, value: Option<&str>) -> String {
@@ -178,9 +263,9 @@ impl IniFile {
                 .section
                 .as_ref()
                 .filter(|_| self.section(lines).is_none())
-                .map(|name| {
-                    lines.push(format!("[{name}]"));
-                    "section added"
+                .map(|_| {
+                    self.begin(lines);
+                    "only section added"
                 });
         };
         let wanted: Vec<Option<&str>> = if values.is_empty() {
@@ -189,9 +274,7 @@ impl IniFile {
             values.iter().map(|value| Some(value.as_str())).collect()
         };
         let Some((start, end)) = self.section(lines) else {
-            if let Some(name) = &self.section {
-                lines.push(format!("[{name}]"));
-            }
+            self.begin(lines);
             lines.extend(wanted.iter().map(|value| self.line(option, *value)));
             return Some("section and option added");
         };
@@ -211,8 +294,8 @@ impl IniFile {
         let mut added = false;
         // Then other lines of the option become what is still missing.
         for (at, line) in section.iter_mut().enumerate() {
-            let is_old = active(line, option).is_some() && self.exclusive
-                || (self.modify_inactive_option && inactive(line, option));
+            let is_old =
+                self.sets(line, option) && (self.exclusive || active(line, option).is_none());
             if left.is_empty() || kept[at] || !is_old {
                 continue;
             }
@@ -223,7 +306,7 @@ impl IniFile {
             let mut at = 0;
             section.retain(|line| {
                 at += 1;
-                kept[at - 1] || active(line, option).is_none()
+                kept[at - 1] || !self.sets(line, option)
             });
         }
         if !left.is_empty() {

@@ -358,7 +358,7 @@ fn everything_that_fits_is_replaced() {
 fn an_option_is_kept_in_its_section() {
     let ini = |before: &str, args: Value, after: &str| edits("ini_file", before, &args, after);
     let option = |value: &str| json!({"section": "a", "option": "k", "value": value});
-    ini("", option("1"), "[a]\nk = 1\n");
+    ini("", option("1"), "\n[a]\nk = 1\n");
     ini(
         "[a]\nk=1\n\n[b]\nk = 2\n",
         option("3"),
