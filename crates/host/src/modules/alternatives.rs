@@ -120,7 +120,7 @@ impl Alternatives {
                 tool.change(&["--set", &self.name, path])?;
                 changed = true;
             }
-            "auto" if !group.auto && !(group.entries.is_empty() && group.link.is_none()) => {
+            "auto" if !(group.auto || group.entries.is_empty() && group.link.is_none()) => {
                 tool.change(&["--auto", &self.name])?;
                 changed = true;
             }

@@ -126,7 +126,8 @@ impl Module for Cron {
         }
         match &place {
             Place::File(path) if gone => {
-                fs::remove_file(path).map_err(|error| Failure::io("cannot remove", path, &error))?
+                fs::remove_file(path)
+                    .map_err(|error| Failure::io("cannot remove", path, &error))?;
             }
             Place::File(path) => put(path, &after, 0o644)?,
             Place::Of(user) => install(cx, user.as_deref(), &after)?,
