@@ -396,7 +396,7 @@ async fn facts_are_kept_for_runs_that_are_limited_to_other_hosts() {
     };
     case.request.source = Source::Playbooks(vec![case.dir.path().join("gather.yml")]);
     case.run().await.outcome.expect("ran");
-    let listed = facts::Cache::new(&cache, Duration::from_secs(60))
+    let listed = facts::Cache::new(&cache, "", Duration::from_secs(60))
         .list()
         .expect("listed");
     assert_eq!(listed.len(), 1);

@@ -142,9 +142,15 @@ impl Context {
             vault: self.unlock(&hosts.secrets)?,
             ignored_ends: self.config.list("INVENTORY_IGNORE_EXTS"),
             ignored_patterns: self.config.list("INVENTORY_IGNORE_PATTERNS"),
+            merge: self.merge_hashes(),
             program: Some(programs::runner(self)),
         };
         Ok(Arc::new(Inventory::load_with(sources, settings)?))
+    }
+
+    /// `hash_behaviour=merge`.
+    pub(super) fn merge_hashes(&self) -> bool {
+        self.config.text("DEFAULT_HASH_BEHAVIOUR") == "merge"
     }
 
     /// The secrets of vaults; people are asked once.

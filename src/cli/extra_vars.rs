@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::failure::{Failure, Kind};
 use crate::content::place::Fault;
-use crate::content::value::Value;
+use crate::content::value::{Value, merged};
 use crate::content::{playbook, yaml};
 use indexmap::IndexMap;
 use std::path::Path;
@@ -14,7 +14,17 @@ pub(super) fn parse(
     typed: &[String],
     context: &Context,
 ) -> Result<IndexMap<String, Value>, Failure> {
-    let mut vars = IndexMap::new();
+    let mut vars: IndexMap<String, Value> = IndexMap::new();
+    let merge = context.merge_hashes();
+    let mut add = |more: IndexMap<String, Value>| {
+        for (name, value) in more {
+            let value = match vars.get(&name) {
+                Some(known) if merge => merged(known, &value),
+                _ => value,
+            };
+            vars.insert(name, value);
+        }
+    };
     for text in typed {
         if let Some(path) = text.strip_prefix('@') {
             let path = context.path(Path::new(path));
@@ -27,11 +37,11 @@ pub(super) fn parse(
             let bytes = bytes.map_err(|error| unreadable(&error))??;
             let content =
                 String::from_utf8(bytes).map_err(|_| unreadable(&"it isn't UTF-8 text"))?;
-            vars.extend(mapping(&content, &path)?);
+            add(mapping(&content, &path)?);
         } else if text.trim_start().starts_with(['{', '[']) {
-            vars.extend(mapping(text, Path::new("-e"))?);
+            add(mapping(text, Path::new("-e"))?);
         } else {
-            vars.extend(pairs(text)?);
+            add(pairs(text)?);
         }
     }
     Ok(vars)

@@ -50,7 +50,8 @@ pub(super) struct Facts {
 }
 
 pub(super) fn run(args: &Facts, context: &Context) -> Result<u8, Failure> {
-    let cache = Cache::new(&folder(context), plays::facts(context).ttl);
+    let settings = plays::facts(context);
+    let cache = Cache::new(&folder(context), &settings.prefix, settings.ttl);
     if let Some(pattern) = &args.gather {
         return gather(pattern, args, context);
     }

@@ -43,6 +43,8 @@ pub(super) fn fill(
     request.verbosity = context.verbosity;
     request.command = Some(programs::shell());
     request.native = context.config.flag("DEFAULT_JINJA2_NATIVE");
+    request.merge_hashes = context.merge_hashes();
+    request.config_file.clone_from(&context.config.file);
     request.config = Arc::new(context.config.values());
     request.environment = Arc::clone(&context.environment);
     request.working_directory.clone_from(&context.directory);
@@ -55,25 +57,12 @@ pub(super) fn fill(
 
 /// Where roles are looked for after those beside the playbook.
 fn roles_path(context: &Context) -> Vec<PathBuf> {
-    if context.config.given("DEFAULT_ROLES_PATH").is_some() {
-        return context.config.paths("DEFAULT_ROLES_PATH");
-    }
-    vec![
-        context.home.join(".ansible/roles"),
-        PathBuf::from("/usr/share/ansible/roles"),
-        PathBuf::from("/etc/ansible/roles"),
-    ]
+    context.config.paths("DEFAULT_ROLES_PATH")
 }
 
 /// Where collections are looked for after those beside the playbook.
 fn collections_path(context: &Context) -> Vec<PathBuf> {
-    if context.config.given("COLLECTIONS_PATHS").is_some() {
-        return context.config.paths("COLLECTIONS_PATHS");
-    }
-    vec![
-        context.home.join(".ansible/collections"),
-        PathBuf::from("/usr/share/ansible/collections"),
-    ]
+    context.config.paths("COLLECTIONS_PATHS")
 }
 
 /// The ansible-core of this machine: what runs `ansible-playbook`, or else the Python that PATH finds.
@@ -120,6 +109,7 @@ pub(super) fn facts(context: &Context) -> FactSettings {
     FactSettings {
         gathering,
         cache: kept.then(|| folder.unwrap_or_else(|| own_facts(context))),
+        prefix: config.text("CACHE_PLUGIN_PREFIX"),
         ttl: Duration::from_secs(seconds.unwrap_or(0)),
         flush: false,
     }

@@ -10,7 +10,7 @@ use super::inventory::{Var, Vars};
 use super::place::Place;
 use super::playbook::{Frame, Keyword, Layers, Role};
 use super::template::{Scope, TemplateSettings};
-use super::value::{Key, Object, Value};
+use super::value::{Key, Object, Value, merged};
 use indexmap::IndexMap;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -104,11 +104,17 @@ impl Learned {
             .insert(name.to_owned(), value);
     }
 
-    pub fn include(&self, name: &str, value: Value) {
-        self.included
+    /// `merge`: mappings that were included before stay, the new one over them.
+    pub fn include(&self, name: &str, value: Value, merge: bool) {
+        let mut included = self
+            .included
             .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(name.to_owned(), value);
+            .unwrap_or_else(PoisonError::into_inner);
+        let value = match included.get(name) {
+            Some(known) if merge => merged(known, &value),
+            _ => value,
+        };
+        included.insert(name.to_owned(), value);
     }
 }
 
@@ -134,7 +140,7 @@ pub struct HostScope {
     pub inventory: Arc<Vars>,
     /// How hosts are reached that don't say it; none where variables don't tell.
     pub connection: Option<Arc<str>>,
-    /// How `vars['name']` is rendered.
+    /// Whether mappings of several levels are merged.
     pub settings: Arc<TemplateSettings>,
 }
 
@@ -144,19 +150,62 @@ enum Found {
     Known(Value),
 }
 
+impl Found {
+    fn value(&self) -> &Value {
+        match self {
+            Self::Written(var) => &var.value,
+            Self::Known(value) => value,
+        }
+    }
+}
+
 impl HostScope {
+    /// The strongest value; with `hash_behaviour=merge` the mappings of all levels in one.
     fn find(&self, name: &str) -> Option<Found> {
         if name == "vars" {
             return Some(Found::Known(Value::Object(Arc::new(AllVars {
                 scope: self.clone(),
             }))));
         }
-        self.strong(name)
-            .or_else(|| self.written(name))
-            .or_else(|| self.fact(name))
-            .or_else(|| self.inventory.get(name).cloned().map(Found::Written))
-            .or_else(|| self.default(name))
-            .or_else(|| self.connection(name))
+        let mut best: Option<Found> = None;
+        let merge = self.settings.merge_hashes;
+        let mut below: Vec<Value> = Vec::new();
+        self.levels(name, &mut |found| {
+            let is_mapping = matches!(found.value(), Value::Dict(_));
+            match &best {
+                None => best = Some(found),
+                Some(_) if is_mapping => below.push(found.value().clone()),
+                Some(_) => return false,
+            }
+            merge && is_mapping
+        });
+        let best = best?;
+        if below.is_empty() {
+            return Some(best);
+        }
+        let weakest_first = below.iter().rev().chain([best.value()]);
+        let value = weakest_first
+            .cloned()
+            .reduce(|below, above| merged(&below, &above))?;
+        Some(match best {
+            Found::Written(var) => Found::Written(Var { value, ..var }),
+            Found::Known(_) => Found::Known(value),
+        })
+    }
+
+    /// What every level gives for a name, the strongest first, until enough was seen.
+    fn levels(&self, name: &str, more: &mut dyn FnMut(Found) -> bool) {
+        let wanted = self.strong(name, more)
+            && self.written(name, more)
+            && self.fact(name).is_none_or(&mut *more)
+            && self
+                .inventory
+                .get(name)
+                .is_none_or(|var| more(Found::Written(var.clone())))
+            && self.default(name, more);
+        if wanted && let Some(found) = self.connection(name) {
+            more(found);
+        }
     }
 
     /// How the host is reached, where nothing says it: only tasks see that, and everything else wins over it.
@@ -193,56 +242,55 @@ impl HostScope {
         }
     }
 
-    /// Levels above the ones that people write into playbooks.
-    fn strong(&self, name: &str) -> Option<Found> {
-        if let Some(value) = self.magic.iter().rev().find_map(|magic| magic.get(name)) {
-            return Some(Found::Known(value.clone()));
+    /// Levels above the ones that people write into playbooks. False: enough was seen.
+    fn strong(&self, name: &str, more: &mut dyn FnMut(Found) -> bool) -> bool {
+        let magic = self.magic.iter().rev().find_map(|magic| magic.get(name));
+        if magic.is_some_and(|value| !more(Found::Known(value.clone()))) {
+            return false;
         }
-        if let Some(var) = self.extra.get(name) {
-            return Some(Found::Written(var.clone()));
+        let mut written = |var: &Var| more(Found::Written(var.clone()));
+        if self.extra.get(name).is_some_and(|var| !written(var)) {
+            return false;
         }
         if let Some(frame) = &self.frame {
-            if let Some(var) = frame.chain().find_map(|frame| frame.params.get(name)) {
-                return Some(Found::Written(var.clone()));
-            }
-            if let Some(var) = frame.role().and_then(|role| in_layers(&role.params, name)) {
-                return Some(Found::Written(var.clone()));
+            let params = frame.chain().find_map(|frame| frame.params.get(name));
+            let role = frame.role().map(|role| &role.params);
+            let mut all = params
+                .into_iter()
+                .chain(role.into_iter().flat_map(|layers| in_layers(layers, name)));
+            if !all.all(&mut written) {
+                return false;
             }
         }
-        let learned = read(&self.learned.set).get(name).cloned();
-        learned
-            .or_else(|| read(&self.learned.included).get(name).cloned())
-            .map(Found::Known)
+        [&self.learned.set, &self.learned.included]
+            .into_iter()
+            .all(|learned| {
+                let value = read(learned).get(name).cloned();
+                value.is_none_or(|value| more(Found::Known(value)))
+            })
     }
 
-    /// Variables of tasks, blocks, roles, files and the play.
-    fn written(&self, name: &str) -> Option<Found> {
+    /// Variables of tasks, blocks, roles, files and the play. False: enough was seen.
+    fn written(&self, name: &str, more: &mut dyn FnMut(Found) -> bool) -> bool {
+        let mut written = |var: &Var| more(Found::Written(var.clone()));
         if let Some(frame) = &self.frame {
-            let inside = frame.chain().filter(|frame| frame.parent.is_some());
-            if let Some(var) = inside
+            let mut inside = frame.chain().filter(|frame| frame.parent.is_some());
+            let own = inside.find_map(|frame| frame.keywords.vars.get(name));
+            let role = frame.role().map(|role| &role.vars);
+            let mut all = own
                 .into_iter()
-                .find_map(|frame| frame.keywords.vars.get(name))
-            {
-                return Some(Found::Written(var.clone()));
-            }
-            if let Some(var) = frame.role().and_then(|role| in_layers(&role.vars, name)) {
-                return Some(Found::Written(var.clone()));
+                .chain(role.into_iter().flat_map(|layers| in_layers(layers, name)));
+            if !all.all(&mut written) {
+                return false;
             }
         }
-        let exported = self
-            .roles
-            .iter()
-            .rev()
-            .find_map(|role| in_layers(&role.exports, name));
-        exported
-            .or_else(|| in_layers(&self.files, name))
-            .or_else(|| {
-                self.play
-                    .as_ref()
-                    .and_then(|play| play.keywords.vars.get(name))
-            })
-            .cloned()
-            .map(Found::Written)
+        let roles = self.roles.iter().rev();
+        let play = self.play.as_ref();
+        roles
+            .flat_map(|role| in_layers(&role.exports, name))
+            .chain(in_layers(&self.files, name))
+            .chain(play.and_then(|play| play.keywords.vars.get(name)))
+            .all(written)
     }
 
     fn fact(&self, name: &str) -> Option<Found> {
@@ -250,26 +298,25 @@ impl HostScope {
         if name == "ansible_facts" {
             return Some(Found::Known(facts.short.clone()));
         }
+        if self.settings.facts_apart && name != "ansible_local" {
+            return None;
+        }
         let value = facts.raw.get(name).cloned()?;
         harmless(name).then_some(Found::Known(value))
     }
 
-    fn default(&self, name: &str) -> Option<Found> {
+    /// `defaults` of the task's own role, then of the play's. False: enough was seen.
+    fn default(&self, name: &str, more: &mut dyn FnMut(Found) -> bool) -> bool {
         let own = self.frame.as_ref().and_then(|frame| frame.role());
-        own.and_then(|role| in_layers(&role.defaults, name))
-            .or_else(|| {
-                self.roles
-                    .iter()
-                    .rev()
-                    .find_map(|role| in_layers(&role.defaults, name))
-            })
-            .cloned()
-            .map(Found::Written)
+        own.into_iter()
+            .chain(self.roles.iter().rev())
+            .flat_map(|role| in_layers(&role.defaults, name))
+            .all(|var| more(Found::Written(var.clone())))
     }
 }
 
-fn in_layers<'a>(layers: &'a Layers, name: &str) -> Option<&'a Var> {
-    layers.iter().find_map(|layer| layer.get(name))
+fn in_layers<'a>(layers: &'a Layers, name: &'a str) -> impl Iterator<Item = &'a Var> {
+    layers.iter().filter_map(move |layer| layer.get(name))
 }
 
 impl Scope for HostScope {

@@ -36,6 +36,8 @@ pub(super) struct Batch {
     /// Hosts don't wait for each other: the task whose banner was told last.
     pub free: Option<Mutex<Option<u64>>>,
     roles: RwLock<Arc<[Arc<Role>]>>,
+    /// Roles that tasks included, in order, public or not.
+    pub(super) included: Mutex<Vec<Arc<Role>>>,
     /// Roles that have run, by identity and host.
     completed: Mutex<HashSet<(String, HostName)>>,
     /// Tasks of a role that ran on a host: only then has the role run.
@@ -89,6 +91,7 @@ impl Batch {
                     .cloned()
                     .collect(),
             ),
+            included: Mutex::default(),
             completed: Mutex::default(),
             touched: Mutex::default(),
             files: Mutex::default(),
@@ -481,7 +484,8 @@ impl Batch {
                 for host in hosts {
                     let learned = self.run.store.learned(host);
                     for (name, value) in &vars {
-                        learned.include(name, value.clone());
+                        let merge = self.run.request.merge_hashes;
+                        learned.include(name, value.clone(), merge);
                     }
                 }
             }

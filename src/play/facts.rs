@@ -18,6 +18,8 @@ use std::time::{Duration, SystemTime};
 #[derive(Debug, Clone)]
 pub struct Cache {
     dir: PathBuf,
+    /// Begins the names of all files.
+    prefix: String,
     /// Older files count as absent. Zero: they never get old.
     ttl: Duration,
 }
@@ -36,20 +38,22 @@ impl Cache {
     pub fn of(settings: &FactSettings) -> Option<Self> {
         settings.cache.as_ref().map(|dir| Self {
             dir: dir.clone(),
+            prefix: settings.prefix.clone(),
             ttl: settings.ttl,
         })
     }
 
-    pub fn new(dir: &Path, ttl: Duration) -> Self {
+    pub fn new(dir: &Path, prefix: &str, ttl: Duration) -> Self {
         Self {
             dir: dir.to_owned(),
+            prefix: prefix.to_owned(),
             ttl,
         }
     }
 
     /// A name with a slash can't leave the directory.
     fn file(&self, host: &str) -> PathBuf {
-        let name = host.replace('/', "_");
+        let name = format!("{}{host}", self.prefix).replace('/', "_");
         match name.as_str() {
             "." | ".." => self.dir.join(format!("_{name}")),
             _ => self.dir.join(name),
@@ -130,8 +134,11 @@ impl Cache {
         let mut found = Vec::new();
         for entry in entries {
             let entry = entry?;
-            let host = entry.file_name().to_string_lossy().into_owned();
-            if host.starts_with('.') || !entry.file_type()?.is_file() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let Some(host) = name.strip_prefix(&self.prefix).map(str::to_owned) else {
+                continue;
+            };
+            if name.starts_with('.') || !entry.file_type()?.is_file() {
                 continue;
             }
             let age = self.age(&entry.path())?;
@@ -220,7 +227,7 @@ mod tests {
     #[test]
     fn facts_come_back_until_they_are_old_or_cleared() {
         let dir = tempfile::tempdir().expect("a directory");
-        let cache = Cache::new(&dir.path().join("facts"), Duration::from_secs(60));
+        let cache = Cache::new(&dir.path().join("facts"), "", Duration::from_secs(60));
         assert!(cache.load("node1").expect("no file is fine").is_none());
         cache.save("node1", &facts("one")).expect("written");
         cache
@@ -248,7 +255,7 @@ mod tests {
         assert!(cache.load("node1").expect("read").is_none());
         assert!(cache.list().expect("listed")[0].stale);
         assert!(
-            Cache::new(&dir.path().join("facts"), Duration::ZERO)
+            Cache::new(&dir.path().join("facts"), "", Duration::ZERO)
                 .load("node1")
                 .expect("read")
                 .is_some()
@@ -260,7 +267,7 @@ mod tests {
     #[test]
     fn a_broken_file_is_an_error_and_stays() {
         let dir = tempfile::tempdir().expect("a directory");
-        let cache = Cache::new(dir.path(), Duration::ZERO);
+        let cache = Cache::new(dir.path(), "", Duration::ZERO);
         fs::write(dir.path().join("node1"), "{torn").expect("written");
         assert_eq!(
             cache.load("node1").map_err(|error| error.kind()),

@@ -4,6 +4,7 @@ use super::batch::{Batch, Section};
 use super::call::Call;
 use super::done::{Done, Effect, Include, IncludeWhat, Problem};
 use super::run::Stop;
+use super::store::lock;
 use crate::content::inventory::{HostName, Var, Vars};
 use crate::content::place::{Cause, Fault};
 use crate::content::playbook::{Frame, Item, Keywords, RoleCall, Task};
@@ -196,6 +197,7 @@ impl Batch {
                 if call.public {
                     self.add_role(&loaded.role);
                 }
+                lock(&self.included).push(Arc::clone(&loaded.role));
                 let mut handlers = self
                     .handlers
                     .write()

@@ -144,6 +144,13 @@ fn play_listing(
 
 /// Renders what a play says of itself, with what is known before any host is.
 fn templar(request: &Request, play: &Play) -> Templar {
+    let settings = TemplateSettings {
+        vault: Arc::clone(&request.vault),
+        environment: Arc::clone(&request.environment),
+        merge_hashes: request.merge_hashes,
+        ..TemplateSettings::default()
+    };
+    let settings = Arc::new(settings);
     let scope = HostScope {
         magic: Vec::new(),
         extra: extra_vars(request),
@@ -154,14 +161,9 @@ fn templar(request: &Request, play: &Play) -> Templar {
         learned: Arc::new(Learned::default()),
         inventory: Arc::default(),
         connection: None,
-        settings: Arc::default(),
+        settings: Arc::clone(&settings),
     };
-    let settings = TemplateSettings {
-        vault: Arc::clone(&request.vault),
-        environment: Arc::clone(&request.environment),
-        ..TemplateSettings::default()
-    };
-    Templar::new(Arc::new(scope), Arc::new(settings))
+    Templar::new(Arc::new(scope), settings)
 }
 
 /// What stands for the name of a task that has none: its module, and which role an `include_role` includes.

@@ -56,6 +56,10 @@ pub struct Request {
     pub command: Option<RunCommand>,
     /// `jinja2_native`.
     pub native: bool,
+    /// `hash_behaviour=merge`.
+    pub merge_hashes: bool,
+    /// The ansible.cfg that was read.
+    pub config_file: Option<PathBuf>,
     /// Settings by their names in Ansible, for `lookup('config', …)`.
     pub config: Arc<BTreeMap<String, Value>>,
     /// The controller's environment, for `lookup('env', …)`.
@@ -117,6 +121,8 @@ pub struct FactSettings {
     pub gathering: Gathering,
     /// Directory of the jsonfile cache; none keeps facts for this run only.
     pub cache: Option<PathBuf>,
+    /// Begins the names of the files in it.
+    pub prefix: String,
     /// Older facts are not used. Zero: they never get old.
     pub ttl: Duration,
     /// Forget the facts of the hosts in question before the run.
@@ -128,6 +134,7 @@ impl Default for FactSettings {
         Self {
             gathering: Gathering::default(),
             cache: None,
+            prefix: String::new(),
             ttl: Duration::from_secs(86_400),
             flush: false,
         }
@@ -160,6 +167,8 @@ impl Request {
             vault: Arc::default(),
             command: None,
             native: false,
+            merge_hashes: false,
+            config_file: None,
             config: Arc::default(),
             environment: Arc::default(),
             working_directory: PathBuf::from("."),

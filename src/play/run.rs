@@ -81,6 +81,7 @@ impl Run {
 
     /// Templates that know the play but no host.
     pub(super) fn play_templar(&self, play: &Play) -> Templar {
+        let settings = self.template_settings(vec![play.dir()], &play.dir());
         let scope = HostScope {
             magic: vec![Arc::new(self.magic(&play.dir()))],
             extra: Arc::clone(&self.extra),
@@ -91,12 +92,9 @@ impl Run {
             learned: Arc::new(Learned::default()),
             inventory: Arc::new(Vars::new()),
             connection: None,
-            settings: Arc::default(),
+            settings: Arc::clone(&settings),
         };
-        Templar::new(
-            Arc::new(scope),
-            self.template_settings(vec![play.dir()], &play.dir()),
-        )
+        Templar::new(Arc::new(scope), settings)
     }
 
     /// False: the playbook ends here.

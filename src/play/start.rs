@@ -10,7 +10,7 @@ use super::tags::Tags;
 use super::view::fault;
 use crate::content::inventory::{Unknown, Var, Vars};
 use crate::content::place::{Fault, Place};
-use crate::content::playbook::{Loader, Play, Settings};
+use crate::content::playbook::{Keyword, Loader, Play, Settings, Strategy};
 use crate::content::template::{Templar, TemplateSettings};
 use crate::content::value::Value;
 use crate::content::vars::{HostScope, Learned};
@@ -49,6 +49,8 @@ pub(super) fn reader(request: &Request, extra: &Arc<Vars>, listing: bool) -> Loa
         collections_path: request.collections_path.clone(),
         extra_vars: Arc::clone(extra),
         vault: Arc::clone(&request.vault),
+        keywords: keywords(request),
+        strategy: strategy(request),
         library: request.library.clone(),
         ansible: request.ansible.clone(),
         listing,
@@ -76,6 +78,31 @@ pub(super) fn reader(request: &Request, extra: &Arc<Vars>, listing: bool) -> Loa
                 .map_err(|error| fault(error).at(&var.place))
         }),
     })
+}
+
+/// What ansible.cfg says of plays that don't say it themselves.
+fn keywords(request: &Request) -> Vec<(Keyword, Var)> {
+    let place = Place::file(Path::new("ansible.cfg"));
+    let settings = [
+        ("ANY_ERRORS_FATAL", Keyword::AnyErrorsFatal),
+        ("DEFAULT_NO_LOG", Keyword::NoLog),
+        ("TASK_TIMEOUT", Keyword::Timeout),
+    ];
+    let set = settings.into_iter().filter_map(|(name, keyword)| {
+        let value = request.config.get(name)?.clone();
+        let place = place.clone();
+        value.truthy().then_some((keyword, Var { value, place }))
+    });
+    set.collect()
+}
+
+fn strategy(request: &Request) -> Strategy {
+    let name = request.config.get("DEFAULT_STRATEGY").map(Value::to_text);
+    match name.as_deref().and_then(|name| name.rsplit('.').next()) {
+        Some("free") => Strategy::Free,
+        Some("host_pinned") => Strategy::HostPinned,
+        _ => Strategy::Linear,
+    }
 }
 
 /// Magic variables that need no host.

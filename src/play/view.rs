@@ -118,6 +118,23 @@ impl Batch {
         scope
     }
 
+    /// Names of the roles that the play's roles depend on, each once.
+    fn dependencies(&self) -> Vec<Value> {
+        fn add<'a>(roles: &'a [Arc<Role>], names: &mut Vec<&'a str>) {
+            for role in roles {
+                if !names.contains(&&*role.name) {
+                    names.push(&role.name);
+                }
+                add(&role.dependencies, names);
+            }
+        }
+        let mut names: Vec<&str> = Vec::new();
+        for role in &self.play.roles {
+            add(&role.dependencies, &mut names);
+        }
+        names.into_iter().map(Value::from).collect()
+    }
+
     /// The `vars_files` of a host, the last one first. Kept for the batch once all names could be rendered.
     fn vars_files(
         &self,
@@ -201,18 +218,25 @@ impl Batch {
         let failed = names(&self.roster.failed(&self.hosts));
         magic.insert("ansible_failed_hosts".into(), failed);
         magic.insert("ansible_play_name".into(), Value::from(&*self.name));
-        let roles: Vec<Value> = self
-            .play
-            .roles
-            .iter()
-            .map(|role| Value::from(&*role.name))
-            .collect();
-        for name in [
-            "role_names",
-            "ansible_play_role_names",
-            "ansible_role_names",
+        let included = lock(&self.included).clone();
+        let roles = self.play.roles.iter().chain(&included);
+        let roles: Vec<Value> = roles.map(|role| Value::from(&*role.name)).collect();
+        let dependencies: Vec<Value> = self.dependencies();
+        let mut every = roles.clone();
+        every.extend(dependencies.iter().cloned());
+        let mut seen = Vec::new();
+        every.retain(|name| {
+            let new = !seen.contains(&name.to_text());
+            seen.push(name.to_text());
+            new
+        });
+        for (name, names) in [
+            ("role_names", roles.clone()),
+            ("ansible_play_role_names", roles),
+            ("ansible_dependent_role_names", dependencies),
+            ("ansible_role_names", every),
         ] {
-            magic.insert(name.into(), Value::list(roles.clone()));
+            magic.insert(name.into(), Value::list(names));
         }
         magic.insert(
             "hostvars".into(),
@@ -240,6 +264,11 @@ impl Run {
         set("ansible_version", version());
         // What Ansible names is the Python that runs it; kopsrun runs none, so it is where systems have theirs.
         set("ansible_playbook_python", Value::from("/usr/bin/python3"));
+        let sources = self.store.inventory().sources();
+        set("ansible_inventory_sources", texts(&sources));
+        let config = request.config_file.as_ref();
+        let config = config.map_or(Value::None, |path| Value::from(&*path.to_string_lossy()));
+        set("ansible_config_file", config);
         set("ansible_check_mode", Value::Bool(request.check));
         set("ansible_diff_mode", Value::Bool(request.diff));
         set(
@@ -258,6 +287,11 @@ impl Run {
         magic
     }
 
+    /// A switch of ansible.cfg.
+    fn configured(&self, name: &str) -> Option<bool> {
+        self.request.config.get(name).map(Value::truthy)
+    }
+
     pub(super) fn template_settings(
         &self,
         search: Vec<PathBuf>,
@@ -270,6 +304,9 @@ impl Run {
             vault: Arc::clone(&self.request.vault),
             command: self.request.command.clone(),
             native: self.request.native,
+            merge_hashes: self.request.merge_hashes,
+            facts_apart: self.configured("INJECT_FACTS_AS_VARS") == Some(false),
+            trust_lookups: self.configured("DEFAULT_ALLOW_UNSAFE_LOOKUPS") == Some(true),
             config: Arc::clone(&self.request.config),
         })
     }
@@ -408,8 +445,14 @@ impl Object for HostVars {
     }
 
     fn keys(&self) -> Option<Vec<Value>> {
-        let hosts = self.run.store.inventory().hosts();
-        Some(hosts.iter().map(|host| Value::from(&**host)).collect())
+        let inventory = self.run.store.inventory();
+        let hosts = inventory.all_hosts();
+        let mut keys: Vec<Value> = hosts.iter().map(|host| Value::from(&**host)).collect();
+        // As in Ansible, which has made the implicit one by the time that templates run.
+        if !inventory.names_localhost() {
+            keys.push(Value::from("localhost"));
+        }
+        Some(keys)
     }
 }
 

@@ -15,6 +15,9 @@ Examples:
   kopsrun config dump --only-changed
   ANSIBLE_CONFIG=site/ansible.cfg kopsrun config dump --output json";
 
+/// Said of what isn't a setting of ansible-core 2.18.
+const UNKNOWN: &str = "ansible-core has no such setting.";
+
 /// Show the settings of ansible.cfg and ANSIBLE_* variables that hold, and those that are ignored
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -53,10 +56,11 @@ pub(in crate::cli) fn run(args: &Config, context: &Context) -> Result<u8, Failur
         let _infallible = writeln!(text, "{}({origin}) = {value}", setting.name);
     }
     if !config.ignored.is_empty() {
-        text.push_str("\nIgnored, they have no meaning for kopsrun:\n");
+        text.push_str("\nIgnored:\n");
     }
     for ignored in &config.ignored {
-        let _infallible = writeln!(text, "  {} ({})", ignored.name, ignored.origin);
+        let reason = ignored.reason.unwrap_or(UNKNOWN);
+        let _infallible = writeln!(text, "  {} ({}): {reason}", ignored.name, ignored.origin);
     }
     context.print(&text)?;
     Ok(0)
@@ -76,7 +80,10 @@ fn document(shown: &[&Setting], config: &Settings) -> Json {
     let ignored: Vec<Json> = config
         .ignored
         .iter()
-        .map(|ignored| json!({ "name": ignored.name, "origin": ignored.origin.to_string() }))
+        .map(|ignored| {
+            let reason = ignored.reason.unwrap_or(UNKNOWN);
+            json!({ "name": ignored.name, "origin": ignored.origin.to_string(), "reason": reason })
+        })
         .collect();
     let file = config.file.as_ref().map(|path| path.display().to_string());
     json!({ "file": file, "settings": settings, "ignored": ignored })
@@ -93,7 +100,7 @@ fn value(setting: &Setting, config: &Settings) -> Json {
         Kind::Bool => is_true(&text).into(),
         Kind::Integer => config.integer(setting.name).into(),
         Kind::List => config.list(setting.name).into(),
-        Kind::PathSpec | Kind::PathList if config.given(setting.name).is_some() => paths().into(),
+        Kind::PathSpec | Kind::PathList => paths().into(),
         Kind::Path => match config.path(setting.name) {
             Some(path) => path.display().to_string().into(),
             None => Json::Null,

@@ -2,6 +2,7 @@
 
 mod dump;
 mod ini;
+mod meaningless;
 mod table;
 
 pub(super) use dump::{Config as Verb, run};
@@ -45,6 +46,8 @@ pub(super) struct Ignored {
     /// `[section] key`, or the name of the variable.
     pub name: String,
     pub origin: Origin,
+    /// Why it is ignored; none for what is no setting of ansible-core.
+    pub reason: Option<&'static str>,
 }
 
 /// All settings.
@@ -132,6 +135,12 @@ impl Config {
                 None => self.ignored.push(Ignored {
                     name: format!("[{}] {}", entry.section, entry.key),
                     origin,
+                    reason: meaningless::reason(|setting| {
+                        let same = |(section, key): &(&str, &str)| {
+                            *section == entry.section && *key == entry.key
+                        };
+                        setting.ini.iter().any(same)
+                    }),
                 }),
             }
         }
@@ -155,6 +164,7 @@ impl Config {
                 self.ignored.push(Ignored {
                     name: name.clone(),
                     origin: Origin::Environment(name.clone()),
+                    reason: meaningless::reason(|setting| setting.env.contains(&name.as_str())),
                 });
             }
         }
@@ -166,6 +176,10 @@ impl Config {
             let Some(setting) = table::find(name) else {
                 continue;
             };
+            // Nothing is what the default says.
+            if given.text.trim().is_empty() {
+                continue;
+            }
             let wrong = match setting.kind {
                 Type::Integer => given.text.trim().parse::<i64>().is_err(),
                 Type::OneOf(choices) => !choices.contains(&unquoted(&given.text)),
@@ -229,11 +243,12 @@ impl Config {
         words.filter(|word| !word.is_empty()).collect()
     }
 
-    /// A path that somebody set: `~` and `{{CWD}}` resolved; relative ones from the file that names them, or from the
+    /// A path, or its default: `~` and `{{CWD}}` resolved; relative ones from the file that names them, or from the
     /// current directory when a variable does.
     pub(super) fn path(&self, name: &str) -> Option<PathBuf> {
-        let text = self.given(name).filter(|text| !text.is_empty())?;
-        Some(self.resolve(&text, &self.base(name)))
+        let text = self.text(name);
+        let path = Some(text).filter(|text| !text.is_empty())?;
+        Some(self.resolve(&path, &self.base(name)))
     }
 
     /// Every setting under its name, as `lookup('config')` gives it.
@@ -263,13 +278,13 @@ impl Config {
         values.collect()
     }
 
-    /// Paths that somebody set, between colons (`pathspec`) or commas (`pathlist`).
+    /// Paths, or their default, between colons (`pathspec`) or commas (`pathlist`).
     pub(super) fn paths(&self, name: &str) -> Vec<PathBuf> {
         let separator = match table::find(name).map(|setting| setting.kind) {
             Some(Type::PathList) => ',',
             _ => ':',
         };
-        let text = self.given(name).unwrap_or_default();
+        let text = self.text(name);
         let base = self.base(name);
         text.split(separator)
             .map(str::trim)
@@ -289,6 +304,13 @@ impl Config {
     fn resolve(&self, text: &str, base: &Path) -> PathBuf {
         let text = unquoted(text).replace("{{CWD}}", &self.directory.to_string_lossy());
         let text = expand(&text, &self.environment);
+        let text = match strip_home(&text) {
+            Some(rest) => {
+                let home = self.path("ANSIBLE_HOME").unwrap_or_default();
+                format!("{}{rest}", home.display())
+            }
+            None => text,
+        };
         let path = match text.strip_prefix('~') {
             Some(rest) if rest.is_empty() || rest.starts_with('/') => {
                 self.home.join(rest.trim_start_matches('/'))
@@ -297,6 +319,12 @@ impl Config {
         };
         base.join(path)
     }
+}
+
+/// What follows a leading `{{ ANSIBLE_HOME }}`; settings of Ansible may begin with that.
+fn strip_home(text: &str) -> Option<&str> {
+    let (name, rest) = text.strip_prefix("{{")?.split_once("}}")?;
+    (name.trim() == "ANSIBLE_HOME").then_some(rest)
 }
 
 /// Text without the quotation marks around it, which Ansible takes off too.

@@ -43,6 +43,14 @@ const fn setting(
 }
 
 const GATHERING: Kind = Kind::OneOf(&["implicit", "explicit", "smart"]);
+const STRATEGIES: &[&str] = &[
+    "linear",
+    "free",
+    "host_pinned",
+    "ansible.builtin.linear",
+    "ansible.builtin.free",
+    "ansible.builtin.host_pinned",
+];
 const CACHES: Kind = Kind::OneOf(&[
     "memory",
     "jsonfile",
@@ -54,13 +62,17 @@ const CACHES: Kind = Kind::OneOf(&[
 #[rustfmt::skip]
 pub(super) const SETTINGS: &[Setting] = &[
     setting("ANSIBLE_FORCE_COLOR", &[("defaults", "force_color")], &["ANSIBLE_FORCE_COLOR"], Kind::Bool, "False"),
+    setting("ANSIBLE_HOME", &[("defaults", "home")], &["ANSIBLE_HOME"], Kind::Path, "~/.ansible"),
     setting("ANSIBLE_NOCOLOR", &[("defaults", "nocolor")], &["ANSIBLE_NOCOLOR", "NO_COLOR"], Kind::Bool, "False"),
+    setting("ANY_ERRORS_FATAL", &[("defaults", "any_errors_fatal")], &["ANSIBLE_ANY_ERRORS_FATAL"], Kind::Bool, "False"),
     setting("BECOME_PASSWORD_FILE", &[("defaults", "become_password_file")], &["ANSIBLE_BECOME_PASSWORD_FILE"], Kind::Path, ""),
     setting("CACHE_PLUGIN", &[("defaults", "fact_caching")], &["ANSIBLE_CACHE_PLUGIN"], CACHES, "memory"),
     setting("CACHE_PLUGIN_CONNECTION", &[("defaults", "fact_caching_connection")], &["ANSIBLE_CACHE_PLUGIN_CONNECTION"], Kind::Path, ""),
+    setting("CACHE_PLUGIN_PREFIX", &[("defaults", "fact_caching_prefix")], &["ANSIBLE_CACHE_PLUGIN_PREFIX"], Kind::Text, ""),
     setting("CACHE_PLUGIN_TIMEOUT", &[("defaults", "fact_caching_timeout")], &["ANSIBLE_CACHE_PLUGIN_TIMEOUT"], Kind::Integer, "86400"),
-    setting("COLLECTIONS_PATHS", &[("defaults", "collections_path")], &["ANSIBLE_COLLECTIONS_PATH"], Kind::PathSpec, "~/.ansible/collections:/usr/share/ansible/collections"),
+    setting("COLLECTIONS_PATHS", &[("defaults", "collections_paths"), ("defaults", "collections_path")], &["ANSIBLE_COLLECTIONS_PATHS", "ANSIBLE_COLLECTIONS_PATH"], Kind::PathSpec, "{{ANSIBLE_HOME}}/collections:/usr/share/ansible/collections"),
     setting("CONNECTION_PASSWORD_FILE", &[("defaults", "connection_password_file")], &["ANSIBLE_CONNECTION_PASSWORD_FILE"], Kind::Path, ""),
+    setting("DEFAULT_ALLOW_UNSAFE_LOOKUPS", &[("defaults", "allow_unsafe_lookups")], &[], Kind::Bool, "False"),
     setting("DEFAULT_ASK_PASS", &[("defaults", "ask_pass")], &["ANSIBLE_ASK_PASS"], Kind::Bool, "False"),
     setting("DEFAULT_ASK_VAULT_PASS", &[("defaults", "ask_vault_pass")], &["ANSIBLE_ASK_VAULT_PASS"], Kind::Bool, "False"),
     setting("DEFAULT_BECOME", &[("privilege_escalation", "become")], &["ANSIBLE_BECOME"], Kind::Bool, "False"),
@@ -70,13 +82,18 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting("DEFAULT_FORCE_HANDLERS", &[("defaults", "force_handlers")], &["ANSIBLE_FORCE_HANDLERS"], Kind::Bool, "False"),
     setting("DEFAULT_FORKS", &[("defaults", "forks")], &["ANSIBLE_FORKS"], Kind::Integer, "50"),
     setting("DEFAULT_GATHERING", &[("defaults", "gathering")], &["ANSIBLE_GATHERING"], GATHERING, "implicit"),
+    setting("DEFAULT_HASH_BEHAVIOUR", &[("defaults", "hash_behaviour")], &["ANSIBLE_HASH_BEHAVIOUR"], Kind::OneOf(&["replace", "merge"]), "replace"),
     setting("DEFAULT_HOST_LIST", &[("defaults", "inventory")], &["ANSIBLE_INVENTORY"], Kind::PathList, "/etc/ansible/hosts"),
+    setting("DEFAULT_JINJA2_EXTENSIONS", &[("defaults", "jinja2_extensions")], &["ANSIBLE_JINJA2_EXTENSIONS"], Kind::List, ""),
     setting("DEFAULT_JINJA2_NATIVE", &[("defaults", "jinja2_native")], &["ANSIBLE_JINJA2_NATIVE"], Kind::Bool, "False"),
-    setting("DEFAULT_MODULE_PATH", &[("defaults", "library")], &["ANSIBLE_LIBRARY"], Kind::PathSpec, "~/.ansible/plugins/modules:/usr/share/ansible/plugins/modules"),
+    setting("DEFAULT_MANAGED_STR", &[("defaults", "ansible_managed")], &[], Kind::Text, "Ansible managed"),
+    setting("DEFAULT_MODULE_PATH", &[("defaults", "library")], &["ANSIBLE_LIBRARY"], Kind::PathSpec, "{{ANSIBLE_HOME}}/plugins/modules:/usr/share/ansible/plugins/modules"),
+    setting("DEFAULT_NO_LOG", &[("defaults", "no_log")], &["ANSIBLE_NO_LOG"], Kind::Bool, "False"),
     setting("DEFAULT_PRIVATE_KEY_FILE", &[("defaults", "private_key_file")], &["ANSIBLE_PRIVATE_KEY_FILE"], Kind::Path, ""),
     setting("DEFAULT_REMOTE_PORT", &[("defaults", "remote_port")], &["ANSIBLE_REMOTE_PORT"], Kind::Text, ""),
     setting("DEFAULT_REMOTE_USER", &[("defaults", "remote_user")], &["ANSIBLE_REMOTE_USER"], Kind::Text, ""),
-    setting("DEFAULT_ROLES_PATH", &[("defaults", "roles_path")], &["ANSIBLE_ROLES_PATH"], Kind::PathSpec, "~/.ansible/roles:/usr/share/ansible/roles:/etc/ansible/roles"),
+    setting("DEFAULT_ROLES_PATH", &[("defaults", "roles_path")], &["ANSIBLE_ROLES_PATH"], Kind::PathSpec, "{{ANSIBLE_HOME}}/roles:/usr/share/ansible/roles:/etc/ansible/roles"),
+    setting("DEFAULT_STRATEGY", &[("defaults", "strategy")], &["ANSIBLE_STRATEGY"], Kind::OneOf(STRATEGIES), "linear"),
     setting("DEFAULT_TIMEOUT", &[("defaults", "timeout")], &["ANSIBLE_TIMEOUT"], Kind::Integer, "10"),
     setting("DEFAULT_TRANSPORT", &[("defaults", "transport")], &["ANSIBLE_TRANSPORT"], Kind::Text, "ssh"),
     setting("DEFAULT_VAULT_ENCRYPT_IDENTITY", &[("defaults", "vault_encrypt_identity")], &["ANSIBLE_VAULT_ENCRYPT_IDENTITY"], Kind::Text, ""),
@@ -88,8 +105,13 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting("DIFF_ALWAYS", &[("diff", "always")], &["ANSIBLE_DIFF_ALWAYS"], Kind::Bool, "False"),
     setting("EDITOR", &[("defaults", "editor")], &["EDITOR", "ANSIBLE_EDITOR"], Kind::Text, "vi"),
     setting("HOST_KEY_CHECKING", &[("defaults", "host_key_checking")], &["ANSIBLE_HOST_KEY_CHECKING"], Kind::Bool, "True"),
+    setting("HOST_PATTERN_MISMATCH", &[("inventory", "host_pattern_mismatch")], &["ANSIBLE_HOST_PATTERN_MISMATCH"], Kind::OneOf(&["warning", "error", "ignore"]), "warning"),
+    setting("INJECT_FACTS_AS_VARS", &[("defaults", "inject_facts_as_vars")], &["ANSIBLE_INJECT_FACT_VARS"], Kind::Bool, "True"),
+    setting("INVENTORY_ANY_UNPARSED_IS_FAILED", &[("inventory", "any_unparsed_is_failed")], &["ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED"], Kind::Bool, "False"),
     setting("INVENTORY_IGNORE_EXTS", &[("defaults", "inventory_ignore_extensions"), ("inventory", "ignore_extensions")], &["ANSIBLE_INVENTORY_IGNORE"], Kind::List, ".pyc, .pyo, .swp, .bak, ~, .rpm, .md, .txt, .rst, .orig, .ini, .cfg, .retry"),
     setting("INVENTORY_IGNORE_PATTERNS", &[("defaults", "inventory_ignore_patterns"), ("inventory", "ignore_patterns")], &["ANSIBLE_INVENTORY_IGNORE_REGEX"], Kind::List, ""),
+    setting("INVENTORY_UNPARSED_IS_FAILED", &[("inventory", "unparsed_is_failed")], &["ANSIBLE_INVENTORY_UNPARSED_FAILED"], Kind::Bool, "False"),
+    setting("INVENTORY_UNPARSED_WARNING", &[("inventory", "inventory_unparsed_warning")], &["ANSIBLE_INVENTORY_UNPARSED_WARNING"], Kind::Bool, "True"),
     setting("LOCALHOST_WARNING", &[("defaults", "localhost_warning")], &["ANSIBLE_LOCALHOST_WARNING"], Kind::Bool, "True"),
     setting("PAGER", &[("defaults", "pager")], &["PAGER", "ANSIBLE_PAGER"], Kind::Text, "less"),
     setting("SSH_ARGS", &[("ssh_connection", "ssh_args")], &["ANSIBLE_SSH_ARGS"], Kind::Text, ""),
@@ -97,6 +119,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting("SSH_EXTRA_ARGS", &[("ssh_connection", "ssh_extra_args")], &["ANSIBLE_SSH_EXTRA_ARGS"], Kind::Text, ""),
     setting("TAGS_RUN", &[("tags", "run")], &["ANSIBLE_RUN_TAGS"], Kind::List, ""),
     setting("TAGS_SKIP", &[("tags", "skip")], &["ANSIBLE_SKIP_TAGS"], Kind::List, ""),
+    setting("TASK_TIMEOUT", &[("defaults", "task_timeout")], &["ANSIBLE_TASK_TIMEOUT"], Kind::Integer, "0"),
+    setting("TRANSFORM_INVALID_GROUP_CHARS", &[("defaults", "force_valid_group_names")], &["ANSIBLE_TRANSFORM_INVALID_GROUP_CHARS"], Kind::OneOf(&["always", "never", "ignore", "silently"]), "never"),
 ];
 
 pub(super) fn find(name: &str) -> Option<&'static Setting> {

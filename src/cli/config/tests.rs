@@ -161,3 +161,13 @@ fn names_of_settings_are_in_order_and_once() {
     sorted.dedup();
     assert_eq!(names, sorted);
 }
+
+#[test]
+fn no_setting_is_both_honoured_and_ignored() {
+    let settings = super::meaningless::MEANINGLESS
+        .iter()
+        .flat_map(|(_, settings)| *settings);
+    for ignored in settings {
+        assert!(table::find(ignored.name).is_none(), "{}", ignored.name);
+    }
+}

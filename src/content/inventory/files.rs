@@ -1,9 +1,8 @@
 //! `group_vars/` and `host_vars/`: variables in files beside an inventory or a playbook.
 
 use super::reader::{not_utf8, unreadable};
-use super::{Var, Vars};
+use super::{Settings, Var, Vars, put};
 use crate::content::place::Fault;
-use crate::content::vault::Keyring;
 use crate::content::yaml;
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
@@ -49,11 +48,11 @@ impl VarFiles {
     pub fn read_group(
         &mut self,
         name: &Arc<str>,
-        vault: &Keyring,
+        settings: &Settings,
         warnings: &mut Vec<Fault>,
     ) -> Result<(), Fault> {
         if !self.groups.contains_key(name) {
-            let vars = read_all(&self.dir.join("group_vars"), name, vault, warnings)?;
+            let vars = read_all(&self.dir.join("group_vars"), name, settings, warnings)?;
             self.groups.insert(Arc::clone(name), vars);
         }
         Ok(())
@@ -63,11 +62,11 @@ impl VarFiles {
     pub fn read_host(
         &mut self,
         name: &Arc<str>,
-        vault: &Keyring,
+        settings: &Settings,
         warnings: &mut Vec<Fault>,
     ) -> Result<(), Fault> {
         if !self.hosts.contains_key(name) {
-            let vars = read_all(&self.dir.join("host_vars"), name, vault, warnings)?;
+            let vars = read_all(&self.dir.join("host_vars"), name, settings, warnings)?;
             self.hosts.insert(Arc::clone(name), vars);
         }
         Ok(())
@@ -78,7 +77,7 @@ impl VarFiles {
 fn read_all(
     folder: &Path,
     name: &str,
-    vault: &Keyring,
+    settings: &Settings,
     warnings: &mut Vec<Fault>,
 ) -> Result<Vars, Fault> {
     let mut vars = Vars::new();
@@ -91,12 +90,12 @@ fn read_all(
             let mut files = Vec::new();
             list(&path, 0, &mut files)?;
             for file in files {
-                read(&file, &mut vars, vault, warnings)?;
+                read(&file, &mut vars, settings, warnings)?;
             }
             break;
         }
         if path.exists() {
-            read(&path, &mut vars, vault, warnings)?;
+            read(&path, &mut vars, settings, warnings)?;
             break;
         }
     }
@@ -143,10 +142,11 @@ fn list(dir: &Path, depth: u32, files: &mut Vec<PathBuf>) -> Result<(), Fault> {
 fn read(
     path: &Path,
     vars: &mut Vars,
-    vault: &Keyring,
+    settings: &Settings,
     warnings: &mut Vec<Fault>,
 ) -> Result<(), Fault> {
-    let bytes = vault
+    let bytes = settings
+        .vault
         .read(path)
         .map_err(|error| unreadable(path, &error))??;
     let text = String::from_utf8(bytes).map_err(|error| not_utf8(path, &error))?;
@@ -176,7 +176,7 @@ fn read(
             value: node.value()?,
             place: node.place.clone(),
         };
-        vars.insert(name.to_owned(), var);
+        put(vars, name, var, settings.merge);
     }
     Ok(())
 }

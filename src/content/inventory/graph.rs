@@ -1,6 +1,6 @@
 //! Groups and hosts, who belongs to whom, and in which order.
 
-use super::{HostName, Var, Vars};
+use super::{HostName, Var, Vars, put};
 use crate::content::place::{Fault, Place};
 use crate::content::value::Value;
 use indexmap::{IndexMap, IndexSet};
@@ -136,7 +136,13 @@ impl Graph {
     }
 
     /// Sets a variable of a group. `ansible_group_priority` is its rank and no variable.
-    pub fn set_group_var(&mut self, group: &str, name: &str, var: Var) -> Result<(), Fault> {
+    pub fn set_group_var(
+        &mut self,
+        group: &str,
+        name: &str,
+        var: Var,
+        merge: bool,
+    ) -> Result<(), Fault> {
         let Some(group) = self.groups.get_mut(group) else {
             return Ok(());
         };
@@ -151,7 +157,7 @@ impl Graph {
             })?;
             return Ok(());
         }
-        group.vars.insert(name.to_owned(), var);
+        put(&mut group.vars, name, var, merge);
         Ok(())
     }
 

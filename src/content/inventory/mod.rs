@@ -16,7 +16,7 @@ mod tree;
 mod words;
 
 use super::place::{Fault, Place};
-use super::value::Value;
+use super::value::{Value, merged};
 use files::VarFiles;
 use graph::{Graph, LOCALHOST, Name};
 use indexmap::IndexMap;
@@ -131,6 +131,18 @@ impl Inventory {
         Ok(inventory)
     }
 
+    /// What it was read from, as `ansible_inventory_sources` names it: absolute paths, and lists of hosts.
+    pub fn sources(&self) -> Vec<String> {
+        let absolute = |source: &PathBuf| match reader::is_list(source) {
+            true => source.clone(),
+            false => std::path::absolute(source).unwrap_or_else(|_| source.clone()),
+        };
+        let sources = self.sources.iter().map(absolute);
+        sources
+            .map(|source| source.to_string_lossy().into_owned())
+            .collect()
+    }
+
     fn warn_of_conflicts(&mut self) {
         for (name, host) in &self.graph.hosts {
             if self.graph.groups.contains_key(name) {
@@ -151,12 +163,11 @@ impl Inventory {
             .iter_mut()
             .chain(&mut self.beside_playbook)
         {
-            let vault = &self.settings.vault;
             for group in self.graph.groups.keys() {
-                files.read_group(group, vault, &mut self.warnings)?;
+                files.read_group(group, &self.settings, &mut self.warnings)?;
             }
             for host in self.graph.hosts.keys() {
-                files.read_host(host, vault, &mut self.warnings)?;
+                files.read_host(host, &self.settings, &mut self.warnings)?;
             }
         }
         Ok(())
@@ -165,6 +176,16 @@ impl Inventory {
     /// Hosts in the order of group `all`, in which Ansible runs them. The implicit localhost isn't among them.
     pub fn hosts(&self) -> Vec<HostName> {
         self.graph.members("all").unwrap_or_default()
+    }
+
+    /// The same in the order in which the sources name them first.
+    pub fn all_hosts(&self) -> Vec<HostName> {
+        self.graph.hosts.keys().cloned().collect()
+    }
+
+    /// True when a source names this machine, by one of its names.
+    pub fn names_localhost(&self) -> bool {
+        LOCALHOST.iter().any(|name| self.has_host(name))
     }
 
     /// Names of groups, `all` and `ungrouped` first, then in the order in which the sources name them.
@@ -243,21 +264,22 @@ impl Inventory {
         let everyone: [Name; 1] = [Arc::from("all")];
         let playbook = self.beside_playbook.as_slice();
 
+        let merge = self.settings.merge;
         let mut vars = Vars::new();
         for group in everyone.iter().chain(&groups) {
             let group = self.graph.groups.get(group);
-            add(&mut vars, group.map(|group| &group.vars));
+            add(&mut vars, group.map(|group| &group.vars), merge);
         }
         for groups in [&everyone[..], &groups] {
             for files in self.beside_sources.iter().chain(playbook) {
                 for group in groups {
-                    add(&mut vars, files.group(group));
+                    add(&mut vars, files.group(group), merge);
                 }
             }
         }
         self.add_own(host, &mut vars);
         for files in self.beside_sources.iter().chain(playbook) {
-            add(&mut vars, files.host(host));
+            add(&mut vars, files.host(host), merge);
         }
         vars
     }
@@ -265,7 +287,7 @@ impl Inventory {
     /// What the sources give a host itself, and what is known of it by its name.
     fn add_own(&self, name: &str, vars: &mut Vars) {
         let host = self.graph.hosts.get(name);
-        add(vars, host.map(|host| &host.vars));
+        add(vars, host.map(|host| &host.vars), self.settings.merge);
         let place = match host {
             Some(host) => host.place.clone(),
             None => Place::file(Path::new("inventory")),
@@ -298,7 +320,8 @@ impl Inventory {
         if let Some(host) = self.graph.hosts.get_mut(name) {
             for (variable, value) in vars {
                 let place = place.clone();
-                host.vars.insert(variable, Var { value, place });
+                let var = Var { value, place };
+                put(&mut host.vars, &variable, var, self.settings.merge);
             }
         }
         self.changed()
@@ -356,10 +379,18 @@ impl Inventory {
     }
 }
 
-fn add(vars: &mut Vars, more: Option<&Vars>) {
+fn add(vars: &mut Vars, more: Option<&Vars>, merge: bool) {
     for (name, var) in more.into_iter().flatten() {
-        vars.insert(name.clone(), var.clone());
+        put(vars, name, var.clone(), merge);
     }
+}
+
+/// Sets a variable; `merge`: a mapping goes over the one that is there.
+fn put(vars: &mut Vars, name: &str, mut var: Var, merge: bool) {
+    if merge && let Some(known) = vars.get(name) {
+        var.value = merged(&known.value, &var.value);
+    }
+    vars.insert(name.to_owned(), var);
 }
 
 #[cfg(test)]

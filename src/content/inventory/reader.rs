@@ -2,7 +2,7 @@
 
 use super::constructed::{self, Rules};
 use super::graph::{Graph, LOCALHOST, Name};
-use super::{Settings, Var, ini, script, tree};
+use super::{Settings, Var, ini, put, script, tree};
 use crate::content::place::{Fault, Place};
 use crate::content::value::Value;
 use crate::content::yaml::{self, Node};
@@ -39,7 +39,7 @@ impl<'a> Reader<'a> {
     /// One `-i`: a list of hosts, a directory or a file.
     pub fn source(&mut self, source: &Path) -> Result<(), Fault> {
         let text = source.to_string_lossy();
-        if text.contains(',') && !source.exists() {
+        if is_list(source) {
             self.source = (self::text(&text), Value::None);
             return self.host_list(&text, source);
         }
@@ -225,7 +225,8 @@ impl<'a> Reader<'a> {
     fn set(&mut self, host: &str, variable: &str, value: Value, place: &Place) {
         if let Some(host) = self.graph.hosts.get_mut(host) {
             let place = place.clone();
-            host.vars.insert(variable.to_owned(), Var { value, place });
+            let var = Var { value, place };
+            put(&mut host.vars, variable, var, self.settings.merge);
         }
     }
 
@@ -239,7 +240,8 @@ impl<'a> Reader<'a> {
             value: node.value()?,
             place: node.place.clone(),
         };
-        self.graph.set_group_var(group, name, var)
+        self.graph
+            .set_group_var(group, name, var, self.settings.merge)
     }
 }
 
@@ -280,9 +282,14 @@ pub fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Fault {
         .hint("save the file as UTF-8")
 }
 
+/// True for a list of hosts (`host1,host2,`).
+pub fn is_list(source: &Path) -> bool {
+    source.to_string_lossy().contains(',') && !source.exists()
+}
+
 /// The directory whose `group_vars/` and `host_vars/` belong to a source; none for a list of hosts.
 pub fn base_dir(source: &Path) -> Option<PathBuf> {
-    if source.to_string_lossy().contains(',') && !source.exists() {
+    if is_list(source) {
         return None;
     }
     let path = std::path::absolute(source).unwrap_or_else(|_| source.to_path_buf());

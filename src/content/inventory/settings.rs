@@ -18,6 +18,8 @@ pub struct Settings {
     pub ignored_ends: Vec<String>,
     /// Regular expressions of names that are skipped in a directory of inventories.
     pub ignored_patterns: Vec<String>,
+    /// `hash_behaviour=merge`: mappings of one name are merged.
+    pub merge: bool,
     /// Runs executable inventories; None: they are refused.
     pub program: Option<RunProgram>,
 }
@@ -32,6 +34,7 @@ impl Default for Settings {
             vault: Arc::default(),
             ignored_ends: ENDS.map(str::to_owned).to_vec(),
             ignored_patterns: Vec::new(),
+            merge: false,
             program: None,
         }
     }

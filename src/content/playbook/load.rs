@@ -1,6 +1,6 @@
 //! Reading files and keeping what was read.
 
-use super::tree::{Frame, Item, Keywords, Layers, LoadedRole, Play};
+use super::tree::{Frame, Item, Keyword, Keywords, Layers, LoadedRole, Play, Strategy};
 use crate::content::ansible::Installed;
 use crate::content::inventory::{Var, Vars};
 use crate::content::place::{Fault, Place};
@@ -29,6 +29,10 @@ pub struct Settings {
     pub statics: Arc<Vars>,
     /// Opens files that ansible-vault encrypted.
     pub vault: Arc<Keyring>,
+    /// Keywords of plays that don't say them, from ansible.cfg.
+    pub keywords: Vec<(Keyword, Var)>,
+    /// The strategy of plays that name none.
+    pub strategy: Strategy,
     /// Directories of Python modules, searched after `library/` beside playbooks and in roles.
     pub library: Vec<PathBuf>,
     /// Packs modules of Python.

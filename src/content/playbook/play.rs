@@ -181,6 +181,11 @@ impl Pass<'_> {
                     .push(keywords::unknown(&name, On::Play, &[], &key.place));
             }
         }
+        for (keyword, var) in &self.loader.settings.keywords {
+            if !keywords.set.iter().any(|(known, _)| known == keyword) {
+                keywords.set.push((*keyword, var.clone()));
+            }
+        }
         keywords.vars.extend(outer.vars.clone());
         keywords.tags.splice(0..0, outer.tags.iter().cloned());
         if let Some(collection) = super::collections::of_playbook(file) {
@@ -200,7 +205,8 @@ impl Pass<'_> {
         draft.chosen = match strategy.as_deref() {
             Some("free") => Strategy::Free,
             Some("host_pinned") => Strategy::HostPinned,
-            _ => Strategy::Linear,
+            Some(_) => Strategy::Linear,
+            None => self.loader.settings.strategy,
         };
         draft.patterns = patterns;
         Some(self.body(node, file, hosts, draft, &frame, outer))

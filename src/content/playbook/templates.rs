@@ -20,7 +20,6 @@ pub const MARKERS: &[&str] = &[
     "variable_end_string",
     "comment_start_string",
     "comment_end_string",
-    "output_encoding",
 ];
 
 impl Pass<'_> {

@@ -19,6 +19,8 @@ fn written(files: &[(&str, &str)]) -> tempfile::TempDir {
 
 fn read_in(dir: &Path) -> Result<Playbook, Vec<Fault>> {
     Loader::new(Settings {
+        keywords: Vec::new(),
+        strategy: Strategy::Linear,
         statics: Arc::default(),
         roles_path: Vec::new(),
         collections_path: Vec::new(),

@@ -7,6 +7,7 @@
 //! again) as soon as one variable that it read holds text from elsewhere, or one piece that it printed is such text.
 //! A container that is passed on whole keeps the trust of each of its texts.
 
+mod about;
 mod check;
 #[cfg(test)]
 mod engine_tests;
@@ -24,8 +25,10 @@ mod templar;
 mod testing;
 mod tests;
 
+pub use about::about;
 pub use error::TemplateError;
 pub use settings::{RunCommand, Scope, TemplateSettings};
+pub use syntax::Options;
 pub use templar::Templar;
 
 /// Names of Ansible that are refused, with what to do instead: filters, tests and lookups. docs/language.md shows them.

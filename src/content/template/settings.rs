@@ -33,6 +33,12 @@ pub struct TemplateSettings {
     pub command: Option<RunCommand>,
     /// `jinja2_native`: templates give what their expressions give, and text that reads as a literal of Python is one.
     pub native: bool,
+    /// `hash_behaviour=merge`: a mapping is merged with those of the same name on weaker levels.
+    pub merge_hashes: bool,
+    /// Facts are only below `ansible_facts` (`inject_facts_as_vars = false`).
+    pub facts_apart: bool,
+    /// Lookups give data that may be templated (`allow_unsafe_lookups`).
+    pub trust_lookups: bool,
     /// Settings of ansible.cfg that are honoured, by their names in Ansible, for `lookup('config')`.
     pub config: Arc<BTreeMap<String, Value>>,
     /// Opens values and files that ansible-vault encrypted.
@@ -40,6 +46,12 @@ pub struct TemplateSettings {
 }
 
 impl TemplateSettings {
+    /// The setting `ansible_managed`, when somebody set it.
+    pub fn managed(&self) -> Option<String> {
+        let managed = self.config.get("DEFAULT_MANAGED_STR")?;
+        Some(managed.to_text())
+    }
+
     /// A file of a task by name: absolute, or in `kind` (`files`, `templates`, `vars`) below a directory of the search
     /// path, or in the directory itself.
     pub fn find(&self, kind: &str, name: &str) -> Option<PathBuf> {

@@ -73,8 +73,16 @@ impl Templar {
 
     /// Renders the text of a file: always to text. A first line `#jinja2: …` sets how blocks are trimmed.
     pub fn render_file(&self, text: &str) -> Result<String, TemplateError> {
+        self.render_file_as(text, Options::file())
+    }
+
+    /// The same with other marks; the first line of the file still wins.
+    pub fn render_file_as(
+        &self,
+        text: &str,
+        mut options: Options,
+    ) -> Result<String, TemplateError> {
         self.public(|trail| {
-            let mut options = Options::file();
             let lines_taken = u32::from(text.starts_with("#jinja2:"));
             let body = options.header(text)?;
             let mut run = || {

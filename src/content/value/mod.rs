@@ -6,12 +6,14 @@ mod compare;
 mod items;
 mod json;
 mod key;
+mod merge;
 mod print;
 #[cfg(test)]
 mod tests;
 
 pub use arith::{add, div, floor_div, mul, neg, pos, pow, rem, sub};
 pub use items::{index_of, slice};
+pub use merge::merged;
 pub use print::{float_repr, text_repr};
 
 use indexmap::IndexMap;
@@ -52,6 +54,8 @@ pub struct Text {
     pub trusted: bool,
     /// Made by a filter that writes text (`to_json`): nobody takes it for a list, whatever it looks like.
     pub stays_text: bool,
+    /// What a value of a vault holds, as it is.
+    pub from_vault: bool,
 }
 
 /// What is missing, and where it was looked for.
@@ -142,6 +146,7 @@ impl Text {
             text: text.into(),
             trusted,
             stays_text: false,
+            from_vault: false,
         }
     }
 }

@@ -36,7 +36,11 @@ impl Sealed {
     /// What it holds, as text that is never templated: so Ansible has it.
     pub fn open(&self, keyring: &Keyring) -> Result<Value, VaultError> {
         let plain = keyring.open_value(&self.text)?;
-        Ok(Value::untrusted(plain.expose().as_str()))
+        let mut opened = Value::untrusted(plain.expose().as_str());
+        if let Value::Str(text) = &mut opened {
+            text.from_vault = true;
+        }
+        Ok(opened)
     }
 }
 

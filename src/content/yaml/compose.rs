@@ -3,7 +3,7 @@
 use super::guard::guarded;
 use super::node::{Kind, Node};
 use super::resolve::{self, Scalar};
-use super::syntax;
+use super::{syntax, timestamp};
 use crate::content::place::{Fault, Place};
 use base64::Engine;
 use libyaml_safer::{Event, EventData, Mark, Parser};
@@ -381,7 +381,7 @@ fn scalar(value: String, tag: Option<&str>, plain: bool, place: Place) -> Result
             Tag::None if plain => match resolve::plain(&value) {
                 Scalar::Timestamp => {
                     kept = Some(Arc::from(Node::TIMESTAMP));
-                    Kind::Str(value.into())
+                    Kind::Str(timestamp::printed(&value).into())
                 }
                 scalar => kind_of(scalar, value),
             },
@@ -395,7 +395,7 @@ fn scalar(value: String, tag: Option<&str>, plain: bool, place: Place) -> Result
             Tag::Float => Kind::Float(resolve::tagged_float(&value).ok_or_else(|| wrong(&place))?),
             Tag::Timestamp => {
                 kept = Some(Arc::from(Node::TIMESTAMP));
-                Kind::Str(value.into())
+                Kind::Str(timestamp::printed(&value).into())
             }
             Tag::Binary => Kind::Str(binary(&value).ok_or_else(|| {
                 wrong(&place).hint("only base64 of UTF-8 text can be a value here")

@@ -9,6 +9,7 @@ mod json;
 mod node;
 mod resolve;
 mod syntax;
+mod timestamp;
 
 pub use emit::{Style, dump, to_nice_yaml, to_yaml};
 pub use node::{Kind, Node};

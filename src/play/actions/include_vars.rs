@@ -1,7 +1,7 @@
 //! `include_vars`: variables from files of the controller.
 
 use crate::content::place::Fault;
-use crate::content::value::{Key, Value};
+use crate::content::value::{Key, Value, merged};
 use crate::play::call::Call;
 use crate::play::done::{Done, Effect, Problem};
 use crate::play::keep::number;
@@ -54,22 +54,6 @@ pub(super) fn run(call: &Call<'_>) -> Result<Done, Problem> {
         .with("ansible_facts", Json::Object(shown))
         .with("ansible_included_var_files", names)
         .effect(Effect::Included(vars)))
-}
-
-/// Mappings merged at all levels, the second over the first; anything else is the second.
-fn merged(known: &Value, new: &Value) -> Value {
-    let (Value::Dict(below), Value::Dict(above)) = (known, new) else {
-        return new.clone();
-    };
-    let mut all = below.read().map(|all| all.clone()).unwrap_or_default();
-    let above = above.read().map(|all| all.clone()).unwrap_or_default();
-    for (name, value) in above {
-        let value = all
-            .get(&name)
-            .map_or_else(|| value.clone(), |known| merged(known, &value));
-        all.insert(name, value);
-    }
-    Value::dict(all)
 }
 
 /// The files of a directory, sorted by name at each level.

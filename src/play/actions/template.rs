@@ -2,10 +2,13 @@
 
 use crate::content::place::{Fault, Place};
 use crate::content::playbook::MARKERS;
+use crate::content::template::{self, Options};
+use crate::content::value::Value;
 use crate::play::call::Call;
 use crate::play::done::{Done, Problem};
 use crate::play::hands::{Blob, Blobs};
 use crate::play::view::{absolute, fault};
+use indexmap::IndexMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -30,7 +33,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
         .text("src")
         .ok_or_else(|| call.fault("template: the argument src is missing"))?;
     let path = call.find("templates", &src, "src")?;
-    let text = render(call, &path)?;
+    let text = render(call, &src, &path)?;
     let mut args = call.json_args();
     args.retain(|name, _| !OURS.contains(&name.as_str()));
     let base = path.file_name().unwrap_or_default().to_string_lossy();
@@ -43,14 +46,16 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
     super::copy::send(call, args, blobs).await
 }
 
-fn render(call: &Call<'_>, path: &Path) -> Result<String, Fault> {
-    if let Some(arg) = MARKERS
-        .iter()
-        .find(|arg| call.text(arg).is_some_and(|value| value != "utf-8"))
+fn render(call: &Call<'_>, src: &str, path: &Path) -> Result<String, Fault> {
+    if call
+        .text("output_encoding")
+        .is_some_and(|name| !is_utf8(&name))
     {
-        return Err(Fault::new(format!("template: {arg} is not supported yet"))
-            .at(call.place(arg))
-            .hint("Write a `#jinja2: …` line at the top of the template instead."));
+        return Err(
+            Fault::new("template: output_encoding other than utf-8 is not supported")
+                .at(call.place("output_encoding"))
+                .hint("Text is UTF-8 everywhere; convert the file on the host with `iconv`."),
+        );
     }
     let unreadable = |error: &dyn std::fmt::Display| {
         Fault::new(format!("{} can't be read: {error}", path.display())).at(call.place("src"))
@@ -58,50 +63,11 @@ fn render(call: &Call<'_>, path: &Path) -> Result<String, Fault> {
     let bytes = call.attempt.batch.run.request.vault.read(path);
     let bytes = bytes.map_err(|error| unreadable(&error))??;
     let text = String::from_utf8(bytes).map_err(|_| unreadable(&"it isn't UTF-8 text"))?;
-    // As in Ansible, arguments are a header that the file's own header wins over.
-    let mut header = Vec::new();
-    for name in ["trim_blocks", "lstrip_blocks"] {
-        if call.args.contains_key(name) {
-            let value = if call.flag(name, name == "trim_blocks") {
-                "True"
-            } else {
-                "False"
-            };
-            header.push(format!("{name}: {value}"));
-        }
-    }
-    let text = if header.is_empty() || text.starts_with("#jinja2:") {
-        text
-    } else {
-        format!("#jinja2: {}\n{text}", header.join(", "))
-    };
-    let lines_added = u32::from(!header.is_empty());
-    let locals = [
-        ("template_path", path.display().to_string()),
-        ("template_fullpath", absolute(path).display().to_string()),
-        ("template_run_date", String::new()),
-        ("template_destpath", call.text("dest").unwrap_or_default()),
-        ("ansible_managed", "Ansible managed".to_owned()),
-    ];
-    let defined = |name: &str| {
-        call.templar
-            .expr(name)
-            .is_ok_and(|value| !matches!(value, crate::content::value::Value::Undefined(_)))
-    };
-    let locals = locals
-        .into_iter()
-        .filter(|(name, _)| *name != "ansible_managed" || !defined(name))
-        .map(|(name, value)| {
-            (
-                name.to_owned(),
-                crate::content::value::Value::from(value.as_str()),
-            )
-        });
-    let templar = call.templar.with(locals.collect());
-    let rendered = templar.render_file(&text).map_err(|error| {
+    let options = options(call)?;
+    let templar = call.templar.with(about_file(call, src, path));
+    let rendered = templar.render_file_as(&text, options).map_err(|error| {
         let (line, column) = error.at().unwrap_or((0, 0));
         let file: Arc<Path> = Arc::from(path);
-        let line = line.saturating_sub(lines_added);
         let mut fault = fault(error);
         // Inside a file, the line of the file is what helps.
         if line > 0 {
@@ -117,4 +83,36 @@ fn render(call: &Call<'_>, path: &Path) -> Result<String, Fault> {
         Some("\r" | "\\r") => rendered.replace('\n', "\r"),
         _ => rendered,
     })
+}
+
+fn is_utf8(name: &str) -> bool {
+    matches!(
+        name.to_ascii_lowercase().as_str(),
+        "utf-8" | "utf8" | "utf_8"
+    )
+}
+
+/// What the task says of the marks of the template and of the space around them.
+fn options(call: &Call<'_>) -> Result<Options, Fault> {
+    let mut options = Options::file();
+    for name in ["trim_blocks", "lstrip_blocks"] {
+        if call.args.contains_key(name) {
+            let flag = call.flag(name, name == "trim_blocks");
+            let value = if flag { "True" } else { "False" };
+            options.set(name, value).map_err(fault)?;
+        }
+    }
+    for name in MARKERS {
+        if let Some(value) = call.text(name) {
+            options.set(name, &value).map_err(fault)?;
+        }
+    }
+    Ok(options)
+}
+
+/// Variables that the file has of itself; as in Ansible 2.18 they win over those of the playbook.
+fn about_file(call: &Call<'_>, src: &str, path: &Path) -> IndexMap<String, Value> {
+    let managed = call.templar.settings().managed();
+    let dest = call.text("dest");
+    template::about(src, &absolute(path), dest.as_deref(), managed.as_deref())
 }

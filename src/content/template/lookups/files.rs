@@ -1,11 +1,11 @@
 //! Lookups of files and commands on the controller.
 
 use super::words;
-use crate::content::template::TemplateError;
 use crate::content::template::eval::args::{Args, text_of};
 use crate::content::template::eval::{Interp, Outcome};
 use crate::content::template::filters;
 use crate::content::template::syntax::{self, Options};
+use crate::content::template::{TemplateError, about};
 use crate::content::value::Value;
 use indexmap::IndexMap;
 use std::path::PathBuf;
@@ -61,6 +61,18 @@ pub(super) fn unvault(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value
     Ok(found)
 }
 
+/// How Jinja2 reads a template, as the lookup `template` may be told.
+const OPTIONS: [&str; 8] = [
+    "variable_start_string",
+    "variable_end_string",
+    "comment_start_string",
+    "comment_end_string",
+    "block_start_string",
+    "block_end_string",
+    "trim_blocks",
+    "lstrip_blocks",
+];
+
 /// Other templates, rendered with the same variables.
 pub(super) fn template(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
     let convert = args.take_flag("convert_data", true);
@@ -69,17 +81,26 @@ pub(super) fn template(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Valu
         .and_then(|vars| vars.entries())
         .unwrap_or_default();
     args.take("jinja2_native");
+    let mut options = Options::file();
+    for name in OPTIONS {
+        if let Some(value) = args.take(name) {
+            options.set(name, &value.to_text())?;
+        }
+    }
     args.no_more_names("template", &["convert_data", "template_vars"])?;
-    let vars: IndexMap<String, Value> = vars
+    let given: IndexMap<String, Value> = vars
         .into_iter()
         .map(|(name, value)| (name.0.to_text(), value))
         .collect();
+    let managed = interp.templar.settings().managed();
     let mut found = Vec::new();
     for name in words(args)? {
         let path = locate(interp, "templates", &name)?;
         let text = std::fs::read_to_string(&path).map_err(|error| {
             TemplateError::new(format!("{} can't be read: {error}", path.display()))
         })?;
+        let mut vars = about(&name, &path, None, managed.as_deref());
+        vars.extend(given.clone());
         let in_file = |mut error: TemplateError| {
             let at = error
                 .span
@@ -88,7 +109,7 @@ pub(super) fn template(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Valu
             error.message = format!("{}{at}: {}", path.display(), error.message);
             error
         };
-        let mut options = Options::file();
+        let mut options = options.clone();
         let body = options.header(&text).map_err(in_file)?;
         let parsed = syntax::template(body, &options).map_err(in_file)?;
         let value = interp

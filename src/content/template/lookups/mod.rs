@@ -206,7 +206,8 @@ pub fn call(interp: &mut Interp, mut args: Args, mut want_list: bool) -> Outcome
     let name = text_of(&args.positional.remove(0))?;
     want_list = args.take_flag("wantlist", want_list);
     let errors = args.take("errors").map(|errors| errors.to_text());
-    let allow_unsafe = args.take_flag("allow_unsafe", false);
+    let trusted = interp.templar.settings().trust_lookups;
+    let allow_unsafe = args.take_flag("allow_unsafe", trusted);
     for term in &args.positional {
         if let Value::Undefined(missing) = term {
             return Err(Mistake::undefined(missing).into());

@@ -77,7 +77,8 @@ impl Options {
         Ok(rest)
     }
 
-    fn set(&mut self, name: &str, value: &str) -> Result<(), TemplateError> {
+    /// Sets an option by the name that Jinja2 has for it.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<(), TemplateError> {
         let text = value.trim_matches(|c| c == '"' || c == '\'').to_owned();
         let flag = || match value {
             "True" | "true" | "yes" => Ok(true),

@@ -80,9 +80,9 @@ pub(super) const TESTS: &[Test] = &[
         text_of(value)?;
         Ok(matches!(value, Value::Float(float) if float.is_nan()))
     }),
-    // Values in vaults aren't read yet, so none is.
-    ("vault_encrypted", |_, _, args| {
-        args.none("vault_encrypted").map(|()| false)
+    ("vault_encrypted", |_, value, args| {
+        let sealed = matches!(value, Value::Str(text) if text.from_vault);
+        args.none("vault_encrypted").map(|()| sealed)
     }),
     ("abs", |_, value, args| {
         path("abs", value, args, Path::is_absolute)

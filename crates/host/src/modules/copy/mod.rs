@@ -109,7 +109,7 @@ const COPY_ARGS: [Arg; 22] = join(
     with_preserve(SHARED),
 );
 
-const TEMPLATE_ARGS: [Arg; 26] = join(
+const TEMPLATE_ARGS: [Arg; 27] = join(
     [
         DEST,
         Arg::new("src", Kind::Path, "Template of the controller."),
@@ -134,6 +134,7 @@ const TEMPLATE_ARGS: [Arg; 26] = join(
         Arg::new("variable_start_string", Kind::Str, "What begins a value."),
         Arg::new("variable_end_string", Kind::Str, "What ends a value."),
         Arg::new("comment_start_string", Kind::Str, "What begins a comment."),
+        Arg::new("comment_end_string", Kind::Str, "What ends a comment."),
         Arg::new("output_encoding", Kind::Str, "Encoding of the file."),
     ],
     with_preserve(SHARED),
