@@ -5,7 +5,7 @@ use super::config::Config;
 use super::failure::{Failure, Kind};
 use super::vault::secrets::{self, Asking, Secrets};
 use super::{programs, warnings};
-use crate::content::inventory::{self, Inventory};
+use crate::content::inventory::{self, Broken, Inventory};
 use crate::content::vault::Keyring;
 use crate::play::BecomeSettings;
 use crate::secret::Secret;
@@ -117,35 +117,55 @@ impl Context {
 
     /// The inventory that was named; without a name, that of the settings, else the first of the usual ones.
     pub(super) fn inventory(&self, hosts: &Hosts) -> Result<Arc<Inventory>, Failure> {
-        self.read_inventory(hosts, &self.sources(hosts)?)
+        self.read_inventory(hosts, &self.sources(hosts)?, Broken::Fails)
     }
 
     /// The same for commands that may work on this machine alone, as Ansible's do: without any inventory there is
     /// only the implicit localhost.
     pub(super) fn inventory_or_none(&self, hosts: &Hosts) -> Result<Arc<Inventory>, Failure> {
         let sources = self.named_sources(hosts);
-        if sources.is_empty() {
+        let broken = if self.config.flag("INVENTORY_ANY_UNPARSED_IS_FAILED") {
+            Broken::Fails
+        } else if self.config.flag("INVENTORY_UNPARSED_IS_FAILED") {
+            Broken::FailsWhenAll
+        } else {
+            Broken::Warns
+        };
+        let inventory = self.read_inventory(hosts, &sources, broken);
+        let inventory = inventory.map_err(|failure| Failure {
+            // The code of ansible-playbook for sources that may not be broken.
+            kind: Kind::Error,
+            ..failure
+        })?;
+        let nothing = sources.is_empty() || inventory.nothing_read;
+        if nothing && self.config.flag("INVENTORY_UNPARSED_WARNING") {
             warnings::show(
                 "No inventory was parsed, only implicit localhost is available",
                 self,
             );
         }
-        self.read_inventory(hosts, &sources)
+        Ok(inventory)
     }
 
     fn read_inventory(
         &self,
         hosts: &Hosts,
         sources: &[PathBuf],
+        broken: Broken,
     ) -> Result<Arc<Inventory>, Failure> {
         let settings = inventory::Settings {
             vault: self.unlock(&hosts.secrets)?,
             ignored_ends: self.config.list("INVENTORY_IGNORE_EXTS"),
             ignored_patterns: self.config.list("INVENTORY_IGNORE_PATTERNS"),
             merge: self.merge_hashes(),
+            broken,
             program: Some(programs::runner(self)),
         };
-        Ok(Arc::new(Inventory::load_with(sources, settings)?))
+        let inventory = Arc::new(Inventory::load_with(sources, settings)?);
+        for warning in &inventory.warnings {
+            warnings::show_fault(warning, self);
+        }
+        Ok(inventory)
     }
 
     /// `hash_behaviour=merge`.

@@ -26,6 +26,7 @@ pub(super) fn fill(
     escalation: &Escalation,
     context: &Context,
 ) -> Result<(), Failure> {
+    extensions(context)?;
     request.extra_vars = extra_vars::parse(&run.extra_vars, context)?;
     request.check = run.check;
     request.diff = run.diff || context.config.flag("DIFF_ALWAYS");
@@ -52,6 +53,43 @@ pub(super) fn fill(
         .interactive
         .then(|| Arc::new(Terminal) as Arc<dyn Asker>);
     request.cancel = context.cancel.clone();
+    Ok(())
+}
+
+/// Extensions of Jinja2 that are always on.
+const EXTENSIONS: [&str; 4] = [
+    "jinja2.ext.do",
+    "jinja2.ext.loopcontrols",
+    "jinja2.ext.with_",
+    "jinja2.ext.autoescape",
+];
+
+/// Refuses extensions of Jinja2 that templates can't have here.
+fn extensions(context: &Context) -> Result<(), Failure> {
+    let named = context.config.list("DEFAULT_JINJA2_EXTENSIONS");
+    let unknown = named
+        .iter()
+        .find(|name| !EXTENSIONS.contains(&name.as_str()));
+    match unknown {
+        None => Ok(()),
+        Some(name) => Err(Failure::new(
+            Kind::Usage,
+            format!("jinja2_extensions: {name} isn't supported"),
+        )
+        .hint("jinja2.ext.do and jinja2.ext.loopcontrols are always on; there are no others.")),
+    }
+}
+
+/// What a pattern that matches nothing means: `host_pattern_mismatch`.
+fn mismatch(warnings: &[String], context: &Context) -> Result<(), Failure> {
+    let meant = context.config.text("HOST_PATTERN_MISMATCH");
+    for warning in warnings {
+        match meant.as_str() {
+            "ignore" => {}
+            "error" => return Err(Failure::new(Kind::Error, warning)),
+            _ => warnings::show(warning, context),
+        }
+    }
     Ok(())
 }
 
@@ -189,9 +227,7 @@ pub(super) fn some_hosts(
         return Ok(());
     }
     let selection = inventory.select(pattern, limit, Unknown::Warn)?;
-    for warning in &selection.warnings {
-        warnings::show(warning, context);
-    }
+    mismatch(&selection.warnings, context)?;
     if selection.hosts.is_empty() {
         let message =
             "Specified inventory, host pattern and/or --limit leaves us with no hosts to target.";

@@ -1,6 +1,7 @@
 //! Warnings as Ansible shows them: on standard error, each once.
 
 use super::context::Context;
+use crate::content::place::Fault;
 use crate::ui::wrap;
 use std::io::{self, IsTerminal};
 use std::sync::PoisonError;
@@ -43,4 +44,19 @@ fn columns(context: &Context) -> usize {
     set.or_else(|| asked().map(|size| usize::from(size.ws_col).saturating_sub(1)))
         .filter(|columns| *columns > 0)
         .unwrap_or(COLUMNS)
+}
+
+/// What a file of people says wrongly, as a warning: with its place and its line.
+pub(super) fn show_fault(fault: &Fault, context: &Context) {
+    if fault.place.is_none() {
+        return show(&fault.message, context);
+    }
+    let new = context
+        .warned
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .insert(format!("{:?}{}", fault.place, fault.message));
+    if new {
+        eprint!("{}", crate::ui::snippet::draw_warning(fault, context.color));
+    }
 }

@@ -10,7 +10,7 @@ use super::request::{Gathering, PlayError, Request};
 use super::store::{Store, lock};
 use super::tags::Tags;
 use crate::content::inventory::{HostName, Unknown, Var, Vars};
-use crate::content::place::Fault;
+use crate::content::place::{Fault, Place};
 use crate::content::playbook::{Args, Frame, Keyword, Keywords, Loader, Play, Task};
 use crate::content::template::Templar;
 use crate::content::value::Value;
@@ -97,6 +97,20 @@ impl Run {
         Templar::new(Arc::new(scope), settings)
     }
 
+    /// Parts of a pattern that match nothing, as `host_pattern_mismatch` has them.
+    fn mismatched(&self, warnings: Vec<String>, place: &Place) -> Result<(), Stop> {
+        let meant = self.request.config.get("HOST_PATTERN_MISMATCH");
+        let meant = meant.map(Value::to_text).unwrap_or_default();
+        for text in warnings {
+            match meant.as_str() {
+                "ignore" => {}
+                "error" => return Err(Stop::Fault(Fault::new(text).at(place))),
+                _ => self.warn(&text),
+            }
+        }
+        Ok(())
+    }
+
     /// False: the playbook ends here.
     async fn play(self: &Arc<Self>, play: &Arc<Play>) -> Result<bool, Stop> {
         self.enter(&play.dir()).map_err(Stop::Refused)?;
@@ -118,9 +132,7 @@ impl Run {
         let selection = inventory
             .select(&pattern, self.request.limit.as_deref(), Unknown::Warn)
             .map_err(|fault| Stop::Fault(fault.at(&play.hosts.place)))?;
-        for text in selection.warnings {
-            self.warn(&text);
-        }
+        self.mismatched(selection.warnings, &play.hosts.place)?;
         // `order:` changes who goes first, not what `ansible_play_hosts` names.
         let all = selection.hosts.clone();
         let mut hosts = selection.hosts;

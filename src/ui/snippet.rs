@@ -13,7 +13,16 @@ const CONTEXT: usize = 2;
 /// The file is read again here, so that values need not carry their source; a file that is gone by now is named
 /// without its line.
 pub fn draw(fault: &Fault, color: bool) -> String {
-    let mut group = Group::with_title(Level::ERROR.primary_title(fault.message.clone()));
+    drawn(fault, Level::ERROR, color)
+}
+
+/// The same for what a run goes on with.
+pub fn draw_warning(fault: &Fault, color: bool) -> String {
+    drawn(fault, Level::WARNING, color)
+}
+
+fn drawn(fault: &Fault, level: Level<'static>, color: bool) -> String {
+    let mut group = Group::with_title(level.primary_title(fault.message.clone()));
     let source = fault
         .place
         .as_ref()

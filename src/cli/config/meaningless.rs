@@ -54,6 +54,9 @@ pub(super) const MEANINGLESS: &[(&str, &[Meaningless])] = &[
     ("Files of variables end in .yml, .yaml or .json, or in nothing.", &[
         setting("YAML_FILENAME_EXTENSIONS", &[("defaults", "yaml_valid_extensions")], &["ANSIBLE_YAML_FILENAME_EXT"]),
     ]),
+    ("Names of groups stay as they were written, which is Ansible's default.", &[
+        setting("TRANSFORM_INVALID_GROUP_CHARS", &[("defaults", "force_valid_group_names")], &["ANSIBLE_TRANSFORM_INVALID_GROUP_CHARS"]),
+    ]),
     ("Hosts need no Python.", &[
         setting("INTERPRETER_PYTHON", &[("defaults", "interpreter_python")], &["ANSIBLE_PYTHON_INTERPRETER"]),
         setting("PYTHON_MODULE_RLIMIT_NOFILE", &[("defaults", "python_module_rlimit_nofile")], &["ANSIBLE_PYTHON_MODULE_RLIMIT_NOFILE"]),

@@ -120,7 +120,6 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting("TAGS_RUN", &[("tags", "run")], &["ANSIBLE_RUN_TAGS"], Kind::List, ""),
     setting("TAGS_SKIP", &[("tags", "skip")], &["ANSIBLE_SKIP_TAGS"], Kind::List, ""),
     setting("TASK_TIMEOUT", &[("defaults", "task_timeout")], &["ANSIBLE_TASK_TIMEOUT"], Kind::Integer, "0"),
-    setting("TRANSFORM_INVALID_GROUP_CHARS", &[("defaults", "force_valid_group_names")], &["ANSIBLE_TRANSFORM_INVALID_GROUP_CHARS"], Kind::OneOf(&["always", "never", "ignore", "silently"]), "never"),
 ];
 
 pub(super) fn find(name: &str) -> Option<&'static Setting> {

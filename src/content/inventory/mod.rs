@@ -21,7 +21,7 @@ use files::VarFiles;
 use graph::{Graph, LOCALHOST, Name};
 use indexmap::IndexMap;
 use reader::{Reader, text};
-pub use settings::{RunProgram, Settings};
+pub use settings::{Broken, RunProgram, Settings};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
@@ -60,6 +60,8 @@ pub struct Selection {
 pub struct Inventory {
     /// What was suspicious but legal while the sources were read.
     pub warnings: Vec<Fault>,
+    /// There are sources, and none of them could be read.
+    pub nothing_read: bool,
     graph: Graph,
     /// What it was read from.
     sources: Arc<[PathBuf]>,
@@ -97,6 +99,7 @@ impl Inventory {
             settings,
             ..Self::default()
         };
+        let mut read = 0;
         for source in sources.iter() {
             let mut reader = Reader::new(
                 &mut inventory.graph,
@@ -104,13 +107,25 @@ impl Inventory {
                 &inventory.settings,
             );
             reader.source(source)?;
+            read += reader.read;
             // Made from what all sources up to here gave.
             for rules in std::mem::take(&mut reader.constructed) {
                 let beside = reader::base_dir(source).map(VarFiles::new);
                 constructed::apply(&mut inventory, &rules, beside)?;
             }
         }
-        inventory.graph.reconcile();
+        inventory.nothing_read = read == 0 && !sources.is_empty();
+        if inventory.nothing_read && inventory.settings.broken == Broken::FailsWhenAll {
+            let mut faults = std::mem::take(&mut inventory.warnings);
+            return Err(match faults.is_empty() {
+                true => Fault::new("no inventory was parsed"),
+                false => faults.remove(0),
+            });
+        }
+        // As in Ansible, which leaves the pieces of broken sources as they lie when there is nothing else.
+        if !inventory.nothing_read {
+            inventory.graph.reconcile();
+        }
         inventory.warn_of_conflicts();
         for source in sources.iter() {
             if let Some(dir) = reader::base_dir(source) {

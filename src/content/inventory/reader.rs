@@ -2,7 +2,7 @@
 
 use super::constructed::{self, Rules};
 use super::graph::{Graph, LOCALHOST, Name};
-use super::{Settings, Var, ini, put, script, tree};
+use super::{Broken, Settings, Var, ini, put, script, tree};
 use crate::content::place::{Fault, Place};
 use crate::content::value::Value;
 use crate::content::yaml::{self, Node};
@@ -21,6 +21,8 @@ pub struct Reader<'a> {
     settings: &'a Settings,
     /// Files of the plugin `constructed` that this source holds.
     pub constructed: Vec<Rules>,
+    /// How many files and lists of hosts were understood.
+    pub read: usize,
     /// `inventory_file` and `inventory_dir` of hosts that this source names first.
     source: (Value, Value),
 }
@@ -32,6 +34,7 @@ impl<'a> Reader<'a> {
             warnings,
             settings,
             constructed: Vec::new(),
+            read: 0,
             source: (Value::None, Value::None),
         }
     }
@@ -41,10 +44,26 @@ impl<'a> Reader<'a> {
         let text = source.to_string_lossy();
         if is_list(source) {
             self.source = (self::text(&text), Value::None);
-            return self.host_list(&text, source);
+            let read = self.host_list(&text, source);
+            return self.judged(source, read);
         }
         let path = std::path::absolute(source).unwrap_or_else(|_| source.to_path_buf());
         self.path(&path)
+    }
+
+    /// A file or list that was read, or why it wasn't: a warning where sources may be broken.
+    fn judged(&mut self, source: &Path, read: Result<(), Fault>) -> Result<(), Fault> {
+        match read {
+            Ok(()) => self.read += 1,
+            Err(fault) if self.settings.broken == Broken::Fails => return Err(fault),
+            Err(fault) => {
+                let source = source.display();
+                let message = format!("Unable to parse {source} as an inventory source");
+                self.warnings.push(fault);
+                self.warnings.push(Fault::new(message));
+            }
+        }
+        Ok(())
     }
 
     fn host_list(&mut self, list: &str, source: &Path) -> Result<(), Fault> {
@@ -61,10 +80,16 @@ impl<'a> Reader<'a> {
     }
 
     fn path(&mut self, path: &Path) -> Result<(), Fault> {
-        let meta = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?;
-        if meta.is_dir() {
+        if path.is_dir() {
             return self.directory(path);
         }
+        let read = self.one(path);
+        self.judged(path, read)
+    }
+
+    /// A file.
+    fn one(&mut self, path: &Path) -> Result<(), Fault> {
+        let meta = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?;
         let folder = path.parent().unwrap_or(path);
         self.source = (
             text(&path.to_string_lossy()),

@@ -9,6 +9,17 @@ use std::sync::Arc;
 /// Runs a program of the operator with arguments and returns what it prints, or says what went wrong.
 pub type RunProgram = Arc<dyn Fn(&Path, &[&str]) -> Result<String, String> + Send + Sync>;
 
+/// What a source that can't be read means for the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// The inventory isn't read.
+    Fails,
+    /// A warning, as in Ansible: what was read of it up to the fault stays.
+    Warns,
+    /// The same, unless there is no other source: `unparsed_is_failed`.
+    FailsWhenAll,
+}
+
 /// How sources are read. The default is Ansible's, without programs and secrets.
 #[derive(Clone)]
 pub struct Settings {
@@ -20,6 +31,8 @@ pub struct Settings {
     pub ignored_patterns: Vec<String>,
     /// `hash_behaviour=merge`: mappings of one name are merged.
     pub merge: bool,
+    /// What a source that can't be read means.
+    pub broken: Broken,
     /// Runs executable inventories; None: they are refused.
     pub program: Option<RunProgram>,
 }
@@ -35,6 +48,7 @@ impl Default for Settings {
             ignored_ends: ENDS.map(str::to_owned).to_vec(),
             ignored_patterns: Vec::new(),
             merge: false,
+            broken: Broken::Fails,
             program: None,
         }
     }
