@@ -102,14 +102,7 @@ fn inventories() {
     let case = tasks("    - ping:\n");
     let play = |inventory: &str| case.kopsrun(&["play", "site.yml", "-i", inventory]);
     // As in Ansible what can't be read is a warning, unless settings say otherwise.
-    play("nowhere.yml").says(
-        0,
-        &[
-            "nowhere.yml",
-            "No such file",
-            "Unable to parse",
-        ],
-    );
+    play("nowhere.yml").says(0, &["nowhere.yml", "No such file", "Unable to parse"]);
     std::fs::remove_file(case.path().join("inventory.yml")).expect("removed");
     // As in Ansible a play may be for this machine alone; other verbs need to know of hosts.
     case.play().says(0, &["only implicit localhost"]);
