@@ -78,6 +78,11 @@ impl Case {
         format!("{:?} {} {}", self.files, self.task, self.times)
     }
 
+    /// Whether it changes /etc, and so runs where that is a copy.
+    pub fn is_of_the_system(&self) -> bool {
+        self.name.starts_with("system_")
+    }
+
     /// Whether its module isn't of ansible-core.
     pub fn needs_collections(&self) -> bool {
         let names = self.task.as_object().into_iter().flatten();

@@ -16,10 +16,29 @@ pub fn state(dir: &Path, times: bool) -> State {
     state
 }
 
+/// What differs between a copy of a directory and the directory itself. Names begin with `etc/`.
+pub fn changed(copy: &Path, original: &Path) -> State {
+    let original = state(original, false);
+    let root = copy.parent().unwrap_or(copy).to_string_lossy().into_owned();
+    let mut changed: State = state(copy, false)
+        .into_iter()
+        .filter(|(name, line)| original.get(name) != Some(line))
+        .map(|(name, line)| (format!("etc/{name}"), line.replace(&root, "ROOT")))
+        .collect();
+    let gone = original
+        .keys()
+        .filter(|name| fs::symlink_metadata(copy.join(name)).is_err());
+    changed.extend(gone.map(|name| (format!("etc/{name}"), "gone".to_owned())));
+    changed
+}
+
 fn add(root: &Path, dir: &Path, times: bool, state: &mut State) {
     for entry in fs::read_dir(dir).expect("a directory") {
         let path = entry.expect("an entry").path();
         let meta = path.symlink_metadata().expect("there");
+        if !(meta.is_symlink() || meta.is_dir() || meta.is_file()) {
+            continue;
+        }
         let what = if meta.is_symlink() {
             let target = fs::read_link(&path).expect("a link");
             format!("link to {}", target.display())

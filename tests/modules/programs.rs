@@ -57,7 +57,12 @@ pub fn kopsrun(cases: &[Case]) -> Vec<Outcome> {
 fn run(cases: &[Case], command: &mut Command) -> Vec<Outcome> {
     let temporary = tempfile::tempdir().expect("a directory");
     let root = temporary.path();
-    let results = results(cases, root, command);
+    let is_system = cases.iter().any(Case::is_of_the_system);
+    let results = if is_system {
+        results(cases, root, &mut apart(command, root))
+    } else {
+        results(cases, root, command)
+    };
     let outcome = |(at, case): (usize, &Case)| {
         let dir = root.join(at.to_string());
         let place = dir.to_string_lossy();
@@ -69,7 +74,57 @@ fn run(cases: &[Case], command: &mut Command) -> Vec<Outcome> {
             disk: disk::state(&dir, case.times),
         }
     };
-    cases.iter().enumerate().map(outcome).collect()
+    let mut outcomes: Vec<Outcome> = cases.iter().enumerate().map(outcome).collect();
+    if let (true, Some(last)) = (is_system, outcomes.last_mut()) {
+        last.disk
+            .extend(disk::changed(&root.join("etc"), &root.join("before")));
+    }
+    outcomes
+}
+
+/// Makes the copy and starts the command. Users and groups are few, and always the same ones.
+const APART: &str = r#"set -e
+cp -a /etc/. "$0"
+cd "$0"
+printf 'root:x:0:0:root:/root:/bin/bash\ndaemon:x:1:1::/:/bin/false\nnobody:x:65534:65534::/:/bin/false\n' >passwd
+printf 'root:*:19000:0:99999:7:::\ndaemon:*:19000:0:99999:7:::\nnobody:*:19000:0:99999:7:::\n' >shadow
+printf 'root:x:0:\ndaemon:x:1:\nadm:x:4:\nshadow:x:42:\nusers:x:100:\nnogroup:x:65534:\n' >group
+printf 'root:*::\ndaemon:*::\nadm:*::\nshadow:*::\nusers:*::\nnogroup:*::\n' >gshadow
+rm -f passwd- shadow- group- gshadow- subuid- subgid-
+: >subuid
+: >subgid
+cp -a . ../before
+cd ..
+mount --bind "$0" /etc
+mount -t tmpfs none /home
+hostname before
+exec "$@""#;
+
+/// The same command where /etc is a copy below `root`, /home is empty, and the name of the host is another's.
+fn apart(command: &Command, root: &Path) -> Command {
+    let etc = root.join("etc");
+    fs::create_dir_all(&etc).expect("made");
+    let mut apart = Command::new("unshare");
+    apart.args([
+        "--mount",
+        "--uts",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        APART,
+    ]);
+    apart
+        .arg(etc)
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => apart.env(name, value),
+            None => apart.env_remove(name),
+        };
+    }
+    apart
 }
 
 fn results(cases: &[Case], root: &Path, command: &mut Command) -> Vec<Value> {

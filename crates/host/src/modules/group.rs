@@ -1,6 +1,7 @@
 //! `group`: groups of the host.
 
-use crate::{Arg, Context, Failure, Kind, Module, Outcome, Spec, users};
+use super::user::local_program;
+use crate::{Arg, Context, Failure, Kind, Module, Outcome, Return, Spec, users};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -10,6 +11,10 @@ pub struct Group {
     state: String,
     system: bool,
     non_unique: bool,
+    force: bool,
+    local: bool,
+    gid_min: Option<u32>,
+    gid_max: Option<u32>,
 }
 
 impl Module for Group {
@@ -34,15 +39,41 @@ impl Module for Group {
                 "The number may be another group's too.",
             )
             .default("no"),
+            Arg::new(
+                "force",
+                Kind::Bool,
+                "With state absent: even if it is somebody's primary group.",
+            )
+            .default("no"),
+            Arg::new(
+                "local",
+                Kind::Bool,
+                "Only in this host's files: lgroupadd and its like, of libuser.",
+            )
+            .default("no"),
+            Arg::new("gid_min", Kind::Int, "Smallest number for a new group."),
+            Arg::new("gid_max", Kind::Int, "Greatest number for a new group."),
         ],
-    );
+    )
+    .returns(&[
+        Return::new("name", "The group; also state."),
+        Return::new(
+            "gid",
+            "Its number, and system as given: of a group that is there.",
+        ),
+    ]);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
         let old = users::group_by_name(&self.name);
         let mut arguments: Vec<String> = Vec::new();
         let program = match (&old, self.state.as_str()) {
             (None, "absent") => return Ok(self.outcome(false)),
-            (Some(_), "absent") => "groupdel",
+            (Some(_), "absent") => {
+                if self.force {
+                    arguments.push("--force".to_owned());
+                }
+                "groupdel"
+            }
             (Some(group), _) if self.gid.is_none_or(|gid| gid == group.gid) => {
                 return Ok(self.outcome(false));
             }
@@ -50,6 +81,11 @@ impl Module for Group {
             (None, _) => {
                 if self.system {
                     arguments.push("--system".to_owned());
+                }
+                for (name, value) in [("GID_MIN", self.gid_min), ("GID_MAX", self.gid_max)] {
+                    if let Some(value) = value {
+                        arguments.extend(["--key".to_owned(), format!("{name}={value}")]);
+                    }
                 }
                 "groupadd"
             }
@@ -62,7 +98,8 @@ impl Module for Group {
         }
         arguments.extend(["--".to_owned(), self.name.clone()]);
         if !cx.check() {
-            cx.process(program)
+            let program = local_program(cx, program, self.local)?;
+            cx.process(&program)
                 .args(&arguments)
                 .system()
                 .run()?

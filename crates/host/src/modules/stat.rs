@@ -32,7 +32,7 @@ impl Module for Stat {
             Arg::new("get_checksum", Kind::Bool, "With the checksum of a file.").default("yes"),
             Arg::new("checksum_algorithm", Kind::Str, "Which checksum.")
                 .aliases(&["checksum", "checksum_algo"])
-                .choices(&["sha1", "sha224", "sha256", "sha384", "sha512"])
+                .choices(&["md5", "sha1", "sha224", "sha256", "sha384", "sha512"])
                 .default("sha1"),
             Arg::new(
                 "get_mime",
@@ -238,6 +238,7 @@ fn add_flags(path: &Path, stat: &mut Map<String, Value>) {
 
 fn checksum(path: &Path, algorithm: &str) -> std::io::Result<String> {
     match algorithm {
+        "md5" => digest::<md5::Md5>(path),
         "sha224" => digest::<sha2::Sha224>(path),
         "sha256" => digest::<sha2::Sha256>(path),
         "sha384" => digest::<sha2::Sha384>(path),

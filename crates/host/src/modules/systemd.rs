@@ -29,6 +29,18 @@ pub struct Systemd {
     daemon_reexec: bool,
     no_block: bool,
     force: Option<bool>,
+    scope: Scope,
+}
+
+/// Whose systemd is meant.
+#[derive(Deserialize, Clone, Copy, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum Scope {
+    System,
+    /// That of the user as whom the task runs.
+    User,
+    /// Unit files of all users; nothing can be started there.
+    Global,
 }
 
 impl Module for Systemd {
@@ -57,8 +69,12 @@ impl Module for Systemd {
             .default("no"),
             Arg::new("no_block", Kind::Bool, "Don't wait until it is done.").default("no"),
             Arg::new("force", Kind::Bool, "Replace links that are in the way."),
-            Arg::new("scope", Kind::Str, "Whose systemd; only the system's.")
-                .choices(&["system"])
+            Arg::new(
+                "scope",
+                Kind::Str,
+                "Whose systemd: the system's, the one of the user as whom the task runs, or the unit files of all users.",
+            )
+            .choices(&["system", "user", "global"])
                 .default("system"),
         ],
     )
@@ -66,7 +82,7 @@ impl Module for Systemd {
     .rules(&[Rule::OneOf(&["name", "daemon_reload", "daemon_reexec"])]);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
-        let systemctl = Systemctl::new(cx)?;
+        let systemctl = Systemctl::new(cx, self.scope)?;
         if self.daemon_reexec && !cx.check() {
             systemctl
                 .call(&["daemon-reexec"])?
@@ -185,20 +201,35 @@ impl Systemd {
 
 struct Systemctl<'a> {
     cx: &'a Context,
+    scope: Scope,
 }
 
 impl<'a> Systemctl<'a> {
-    fn new(cx: &'a Context) -> Result<Self, Failure> {
+    fn new(cx: &'a Context, scope: Scope) -> Result<Self, Failure> {
         if !Path::new("/run/systemd/system").is_dir() {
             return Err(Failure::new(
                 "systemd doesn't run on this host, and services of other kinds aren't supported",
             ));
         }
-        Ok(Self { cx })
+        Ok(Self { cx, scope })
     }
 
     fn call(&self, arguments: &[&str]) -> Result<Output, Failure> {
-        self.cx.process("systemctl").args(arguments).system().run()
+        let process = self.cx.process("systemctl").system();
+        let process = match self.scope {
+            Scope::System => process,
+            Scope::Global => process.arg("--global"),
+            Scope::User if self.cx.environment().contains_key("XDG_RUNTIME_DIR") => {
+                process.arg("--user")
+            }
+            Scope::User => {
+                let uid = rustix::process::geteuid().as_raw();
+                process
+                    .arg("--user")
+                    .env("XDG_RUNTIME_DIR", format!("/run/user/{uid}"))
+            }
+        };
+        process.args(arguments).run()
     }
 
     fn show(&self, name: &str) -> Result<Status, Failure> {
@@ -304,6 +335,15 @@ impl Module for Service {
                 Kind::Str,
                 "For init scripts without status; systemd needs none.",
             ),
+            Arg::new(
+                "arguments",
+                Kind::Str,
+                "For init scripts; no effect with systemd.",
+            )
+            .aliases(&["args"])
+            .default(""),
+            Arg::new("runlevel", Kind::Str, "For OpenRC; no effect with systemd.")
+                .default("default"),
         ],
     )
     .rules(&[Rule::OneOf(&["state", "enabled"])]);
@@ -318,6 +358,7 @@ impl Module for Service {
             daemon_reexec: false,
             no_block: false,
             force: None,
+            scope: Scope::System,
         }
         .run(cx)
     }

@@ -125,9 +125,7 @@ impl Mount {
         if !outcome.data.contains_key("backup_file") {
             outcome = outcome.with("backup_file", "");
         }
-        if self.state != "ephemeral" {
-            outcome = outcome.with("fstab", work.fstab.to_string_lossy());
-        }
+        outcome = outcome.with("fstab", work.fstab.to_string_lossy());
         if !self.opts_no_log {
             outcome = outcome.with("opts", self.options());
         }
@@ -191,12 +189,14 @@ impl Work<'_> {
             fs::create_dir_all(&self.point)
                 .map_err(|error| Failure::io("cannot make the directory", &self.point, &error))?;
         }
+        let before = rewrite::read(&self.fstab)?;
         let mut outcome = match self.edit(true) {
             Ok(outcome) => outcome,
             Err(failure) => return Err(self.take_away(is_new, failure)),
         };
         let mounted = self.is_mounted()?;
-        let result = match (mounted, outcome.changed) {
+        let edited = outcome.changed;
+        let result = match (mounted, edited) {
             (true, false) => return Ok(outcome),
             _ if self.cx.check() => Ok(()),
             (true, true) => self.remount(),
@@ -205,8 +205,22 @@ impl Work<'_> {
         outcome.changed = true;
         match result {
             Ok(()) => Ok(outcome),
-            Err(failure) => Err(self.take_away(is_new && !mounted, failure)),
+            Err(failure) => {
+                if edited {
+                    self.restore(before.as_deref())?;
+                }
+                Err(self.take_away(is_new && !mounted, failure))
+            }
         }
+    }
+
+    /// A line that can't be mounted would stop the host at its next start: fstab is as it was.
+    fn restore(&self, before: Option<&[u8]>) -> Result<(), Failure> {
+        let done = match before {
+            Some(text) => files::write(&self.fstab, text, Attributes::default()),
+            None => fs::remove_file(&self.fstab),
+        };
+        done.map_err(|error| Failure::io("cannot restore", &self.fstab, &error))
     }
 
     /// A directory that was made for a mount that failed goes again.

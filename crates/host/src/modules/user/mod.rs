@@ -1,9 +1,12 @@
 //! `user`: users of the host.
 
-use crate::{Arg, Context, Failure, Kind, Module, Outcome, Spec, users};
+mod aging;
+mod ssh_key;
+
+use crate::{Arg, Context, Failure, Kind, Module, Outcome, Return, Spec, users};
+use aging::Shadow;
 use serde::Deserialize;
 use std::collections::BTreeSet;
-use std::fs;
 
 #[derive(Deserialize)]
 pub struct User {
@@ -26,6 +29,22 @@ pub struct User {
     password_lock: Option<bool>,
     remove: bool,
     force: bool,
+    local: bool,
+    seuser: Option<String>,
+    umask: Option<String>,
+    uid_min: Option<u32>,
+    uid_max: Option<u32>,
+    expires: Option<f64>,
+    password_expire_max: Option<i64>,
+    password_expire_min: Option<i64>,
+    password_expire_warn: Option<i64>,
+    password_expire_account_disable: Option<i64>,
+    generate_ssh_key: bool,
+    ssh_key_bits: Option<u32>,
+    ssh_key_type: String,
+    ssh_key_file: Option<String>,
+    ssh_key_comment: Option<String>,
+    ssh_key_passphrase: Option<String>,
 }
 
 impl Module for User {
@@ -94,21 +113,53 @@ impl Module for User {
             Arg::new(
                 "force",
                 Kind::Bool,
-                "With state absent: even when logged in.",
+                "With state absent: even when logged in; with generate_ssh_key: instead of the key that is there.",
             )
             .default("no"),
+            Arg::new("local", Kind::Bool, "Only in this host's files: luseradd and its like, of libuser.").default("no"),
+            Arg::new("seuser", Kind::Str, "User of SELinux for the login."),
+            Arg::new("umask", Kind::Str, "umask for the new home directory."),
+            Arg::new("uid_min", Kind::Int, "Smallest number for a new user."),
+            Arg::new("uid_max", Kind::Int, "Greatest number for a new user."),
+            Arg::new("expires", Kind::Float, "When the user ends, in seconds since 1970; negative: never."),
+            Arg::new("password_expire_max", Kind::Int, "Days for which a password counts."),
+            Arg::new("password_expire_min", Kind::Int, "Days between two changes of the password."),
+            Arg::new("password_expire_warn", Kind::Int, "Days of warning before a password ends."),
+            Arg::new(
+                "password_expire_account_disable",
+                Kind::Int,
+                "Days after the end of the password until the user can't log in.",
+            ),
+            Arg::new("generate_ssh_key", Kind::Bool, "Make a key for ssh, unless there is one.").default("no"),
+            Arg::new("ssh_key_bits", Kind::Int, "Length of the key."),
+            Arg::new("ssh_key_type", Kind::Str, "Type of the key.").default("rsa"),
+            Arg::new("ssh_key_file", Kind::Path, "File of the key, in the home directory unless absolute."),
+            Arg::new("ssh_key_comment", Kind::Str, "Comment of the key: ansible-generated on HOST."),
+            Arg::new("ssh_key_passphrase", Kind::Str, "Passphrase of the key."),
         ],
-    );
+    )
+    .returns(&[
+        Return::new("name", "The user; also state."),
+        Return::new("uid", "Number, group (number), comment, home and shell of a user that is there."),
+        Return::new("groups", "As given; so are append, move_home, force and remove, where they count."),
+        Return::new("create_home", "And system: of a new user."),
+        Return::new("password", "NOT_LOGGING_PASSWORD, if one was given."),
+        Return::new("ssh_key_file", "With generate_ssh_key; also ssh_fingerprint and ssh_public_key."),
+    ]);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
         let old = users::user_by_name(&self.name);
-        let changed = match (&old, self.state.as_str()) {
+        let mut changed = match (&old, self.state.as_str()) {
             (None, "absent") => false,
             (Some(_), "absent") => self.delete(cx)?,
             (None, _) => self.add(cx)?,
             (Some(old), _) => self.modify(cx, old)?,
         };
-        Ok(self.outcome(changed))
+        let now = users::user_by_name(&self.name);
+        if self.generate_ssh_key && self.state == "present" {
+            changed |= self.make_key(cx, now.as_ref())?;
+        }
+        Ok(self.outcome(cx, changed, old.is_some(), now.as_ref()))
     }
 }
 
@@ -147,6 +198,19 @@ impl User {
         if self.system {
             arguments.push("--system".to_owned());
         }
+        for (name, value) in [
+            ("UMASK", self.umask.clone()),
+            ("UID_MIN", self.uid_min.map(|uid| uid.to_string())),
+            ("UID_MAX", self.uid_max.map(|uid| uid.to_string())),
+        ] {
+            if let Some(value) = value {
+                arguments.extend(["--key".to_owned(), format!("{name}={value}")]);
+            }
+        }
+        if let Some(seuser) = &self.seuser {
+            arguments.extend(["--selinux-user".to_owned(), seuser.clone()]);
+        }
+        arguments.extend(self.expiry(None)?);
         if self.uid.is_some() && self.non_unique {
             arguments.push("--non-unique".to_owned());
         }
@@ -156,6 +220,9 @@ impl User {
         }
         if self.password_lock == Some(true) {
             self.call(cx, "usermod", vec!["--lock".to_owned()])?;
+        }
+        if !cx.check() {
+            self.age(cx, &Shadow::of(&self.name))?;
         }
         Ok(true)
     }
@@ -187,7 +254,12 @@ impl User {
             arguments.push("--non-unique".to_owned());
         }
         arguments.extend(self.group_change(old)?);
-        let hash = password_hash(&self.name);
+        let shadow = Shadow::of(&self.name);
+        arguments.extend(self.expiry(Some(&shadow))?);
+        if let Some(seuser) = self.seuser.as_ref().filter(|_| !arguments.is_empty()) {
+            arguments.extend(["--selinux-user".to_owned(), seuser.clone()]);
+        }
+        let hash = shadow.hash.clone();
         let locked = hash.as_ref().map(|hash| hash.starts_with('!'));
         match (self.password_lock, locked) {
             (Some(true), Some(false)) => arguments.push("--lock".to_owned()),
@@ -209,6 +281,7 @@ impl User {
             self.set_password(cx, password)?;
             changed = true;
         }
+        changed |= self.age(cx, &shadow)?;
         Ok(changed)
     }
 
@@ -280,7 +353,8 @@ impl User {
     fn call(&self, cx: &Context, program: &str, mut arguments: Vec<String>) -> Result<(), Failure> {
         arguments.extend(["--".to_owned(), self.name.clone()]);
         if !cx.check() {
-            cx.process(program)
+            let program = local_program(cx, program, self.local)?;
+            cx.process(&program)
                 .args(&arguments)
                 .system()
                 .run()?
@@ -289,29 +363,67 @@ impl User {
         Ok(())
     }
 
-    fn outcome(&self, changed: bool) -> Outcome {
-        let outcome = Outcome::changed(changed)
+    fn outcome(
+        &self,
+        cx: &Context,
+        changed: bool,
+        was_there: bool,
+        now: Option<&users::User>,
+    ) -> Outcome {
+        let mut outcome = Outcome::changed(changed)
             .with("name", self.name.clone())
             .with("state", self.state.clone());
-        match users::user_by_name(&self.name) {
-            Some(user) => outcome
-                .with("uid", user.uid)
-                .with("group", user.gid)
-                .with("comment", user.gecos)
-                .with("home", user.home)
-                .with("shell", user.shell),
-            None => outcome,
+        if self.state == "absent" {
+            if was_there {
+                outcome = outcome
+                    .with("force", self.force)
+                    .with("remove", self.remove);
+            }
+            return outcome;
         }
+        if was_there {
+            outcome = outcome
+                .with("append", self.append)
+                .with("move_home", self.move_home);
+        } else {
+            outcome = outcome
+                .with("create_home", self.create_home)
+                .with("system", self.system);
+        }
+        if let Some(groups) = &self.groups {
+            outcome = outcome.with("groups", groups.join(","));
+        }
+        if self.password.is_some() {
+            outcome = outcome.with("password", "NOT_LOGGING_PASSWORD");
+        }
+        let Some(user) = now else {
+            return outcome;
+        };
+        outcome = outcome
+            .with("uid", user.uid)
+            .with("group", user.gid)
+            .with("comment", user.gecos.clone())
+            .with("home", user.home.clone())
+            .with("shell", user.shell.clone());
+        if self.generate_ssh_key {
+            outcome = self.describe_key(cx, outcome, user);
+        }
+        outcome
     }
 }
 
-/// The hash in /etc/shadow, when this process may read it.
-fn password_hash(user: &str) -> Option<String> {
-    let shadow = fs::read_to_string("/etc/shadow").ok()?;
-    shadow.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        (fields.next()? == user).then(|| fields.next().unwrap_or_default().to_owned())
-    })
+/// `useradd`, or what does the same in the host's files alone: `luseradd` (libuser).
+pub(super) fn local_program(cx: &Context, program: &str, local: bool) -> Result<String, Failure> {
+    if !local {
+        return Ok(program.to_owned());
+    }
+    let name = format!("l{program}");
+    if cx.find_program(&name).is_none() {
+        return Err(Failure::new(format!(
+            "local: true needs the program {name} of libuser, which this host doesn't have"
+        )));
+    }
+    Ok(name)
 }
 
 #[cfg(test)]
