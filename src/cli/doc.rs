@@ -196,7 +196,11 @@ fn json_of(spec: &Spec) -> Value {
     let returns: serde_json::Map<String, Value> = spec
         .returns
         .iter()
-        .map(|key| (key.name.to_owned(), key.doc.into()))
+        .flat_map(|key| {
+            key.name
+                .split(", ")
+                .map(|name| (name.to_owned(), key.doc.into()))
+        })
         .collect();
     json!({
         "name": spec.name, "doc": spec.doc, "aliases": spec.aliases, "free_form": spec.free_form,

@@ -201,7 +201,7 @@ pub struct Spec {
     pub doc: &'static str,
 }
 
-/// One key of a module's result.
+/// One key of a module's result, or several that belong together (`"owner, group"`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Return {
     pub name: &'static str,

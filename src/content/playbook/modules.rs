@@ -2,7 +2,7 @@
 
 use crate::content::nearest::nearest;
 use crate::content::place::{Fault, Place};
-use host::{Arg, Kind, Rule, Spec};
+use host::{Arg, Kind, Return, Rule, Spec};
 use serde_json::{Map, Value};
 
 /// What only the controller does. Actions that end in a module (`copy`, `template`) have the module's own arguments.
@@ -108,6 +108,10 @@ static ACTIONS: &[Spec] = &[
             ),
         ],
     )
+    .returns(&[
+        Return::new("ansible_facts", "The variables."),
+        Return::new("ansible_included_var_files", "The files."),
+    ])
     .free_form(),
     Spec::new("meta", "Tells the runner something.", &[]).free_form(),
     Spec::new(
@@ -119,7 +123,16 @@ static ACTIONS: &[Spec] = &[
             Arg::new("prompt", Kind::Raw, "For an answer of the operator."),
             Arg::new("echo", Kind::Bool, "Show what is typed."),
         ],
-    ),
+    )
+    .returns(&[
+        Return::new(
+            "start, stop, delta",
+            "When it waited, and for how many seconds.",
+        ),
+        Return::new("stdout", "That it waited, and for how long."),
+        Return::new("user_input", "What was typed, with prompt."),
+        Return::new("echo", "As given."),
+    ]),
     Spec::new(
         "raw",
         "Runs a command line without an agent.",
@@ -172,7 +185,11 @@ static ACTIONS: &[Spec] = &[
                 "Has to succeed before the host counts as back.",
             ),
         ],
-    ),
+    )
+    .returns(&[
+        Return::new("rebooted", "Whether it did."),
+        Return::new("elapsed", "Seconds that it took."),
+    ]),
     Spec::new(
         "set_fact",
         "Sets variables of the host.",
@@ -207,7 +224,12 @@ static ACTIONS: &[Spec] = &[
                 "Where the specification is from.",
             ),
         ],
-    ),
+    )
+    .returns(&[
+        Return::new("argument_errors", "What is wrong."),
+        Return::new("argument_spec_data", "The specification."),
+        Return::new("validate_args_context", "As given."),
+    ]),
     Spec::new(
         "wait_for_connection",
         "Waits until the host can be worked on.",
@@ -217,7 +239,8 @@ static ACTIONS: &[Spec] = &[
             Arg::new("sleep", Kind::Int, "Seconds between attempts."),
             Arg::new("timeout", Kind::Int, "Seconds in all."),
         ],
-    ),
+    )
+    .returns(&[Return::new("elapsed", "Seconds that it took.")]),
 ];
 
 const ROLE_ARGS: &[Arg] = &[

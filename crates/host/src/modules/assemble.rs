@@ -5,7 +5,7 @@ use crate::modules::ownership::{self, Changes, Ownership, describe};
 use crate::modules::rewrite::{self, Content, Rewrite, content_diff};
 use crate::regex::{Flags, Regex};
 use crate::spec::join;
-use crate::{Arg, Context, Failure, Kind, Module, Outcome, Spec};
+use crate::{Arg, Context, Failure, Kind, Module, Outcome, Return, Spec};
 use serde::Deserialize;
 use sha1::{Digest, Sha1};
 use std::fs;
@@ -62,7 +62,15 @@ const OWN: [Arg; 7] = [
 const ALL: [Arg; 18] = join::<7, 11, 18>(OWN, join::<8, 3, 11>(ownership::ARGS, rewrite::ARGS));
 
 impl Module for Assemble {
-    const SPEC: Spec = Spec::new("assemble", "Makes one file of fragments.", &ALL);
+    const SPEC: Spec = Spec::new("assemble", "Makes one file of fragments.", &ALL).returns(&[
+        Return::new("dest, src", "The file and the directory of the pieces."),
+        Return::new("checksum, md5sum", "SHA-1 and MD5 of the content."),
+        Return::new("backup_file", "The copy of the old file, with backup."),
+        Return::new(
+            "owner, group, uid, gid, mode, size, state",
+            "Whose the file is, its mode, its length and its kind.",
+        ),
+    ]);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
         if !self.remote_src {

@@ -4,7 +4,7 @@
 //! when the task does or when its time is over, and leaves the result in a file, where Ansible puts it too.
 
 use crate::wire::{Control, Frame, MAGIC, write_frame};
-use crate::{Arg, Context, Failure, Kind, Module, Outcome, Spec, Task, files};
+use crate::{Arg, Context, Failure, Kind, Module, Outcome, Return, Spec, Task, files};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::fs::{self, DirBuilder};
@@ -136,7 +136,16 @@ impl Module for AsyncStatus {
             Arg::new("_wait", Kind::Float, "Seconds to wait for the end.").default("0"),
             DIR,
         ],
-    );
+    )
+    .returns(&[
+        Return::new("ansible_job_id", "The job."),
+        Return::new("started, finished", "1 or 0."),
+        Return::new("erased", "With mode cleanup: the file that is gone."),
+        Return::new(
+            "stdout, stderr",
+            "And all else that the task returned, once it has finished.",
+        ),
+    ]);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
         let file = self.file(cx)?;

@@ -1,6 +1,6 @@
 //! `command`: a program with its arguments, without a shell. `shell`: a command line for a shell.
 
-use crate::{Arg, Context, Failure, Kind, Module, Outcome, Rule, Spec, globs, words};
+use crate::{Arg, Context, Failure, Kind, Module, Outcome, Return, Rule, Spec, globs, words};
 use jiff::Zoned;
 use serde::Deserialize;
 use serde_json::Value;
@@ -88,6 +88,16 @@ impl Module for Command {
     .rules(&[
         Rule::Exclusive(&["_raw_params", "cmd", "argv"]),
         Rule::OneOf(&["_raw_params", "cmd", "argv"]),
+    ])
+    .returns(&[
+        Return::new("cmd", "What ran."),
+        Return::new("rc", "Its exit code."),
+        Return::new(
+            "stdout, stdout_lines, stderr, stderr_lines",
+            "What it wrote.",
+        ),
+        Return::new("start, end, delta", "When it ran, and how long."),
+        Return::new("msg", "Why it failed, or what was skipped."),
     ]);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
@@ -131,6 +141,16 @@ impl Module for Shell {
     .rules(&[
         Rule::Exclusive(&["_raw_params", "cmd"]),
         Rule::OneOf(&["_raw_params", "cmd"]),
+    ])
+    .returns(&[
+        Return::new("cmd", "What ran."),
+        Return::new("rc", "Its exit code."),
+        Return::new(
+            "stdout, stdout_lines, stderr, stderr_lines",
+            "What it wrote.",
+        ),
+        Return::new("start, end, delta", "When it ran, and how long."),
+        Return::new("msg", "Why it failed, or what was skipped."),
     ]);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {

@@ -1,6 +1,6 @@
 //! `getent`: entries of the system's databases, as facts.
 
-use crate::{Arg, Context, Failure, Kind, Module, Outcome, Spec};
+use crate::{Arg, Context, Failure, Kind, Module, Outcome, Return, Spec};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -31,7 +31,11 @@ impl Module for Getent {
             Arg::new("split", Kind::Str, "What separates the fields."),
             Arg::new("fail_key", Kind::Bool, "Fail when the key isn't there.").default("yes"),
         ],
-    );
+    )
+    .returns(&[Return::new(
+        "ansible_facts",
+        "getent_DATABASE: keys and the list of their fields.",
+    )]);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
         let mut process = cx.process("getent").system().arg(&self.database);

@@ -56,10 +56,10 @@ impl Module for Group {
         ],
     )
     .returns(&[
-        Return::new("name", "The group; also state."),
+        Return::new("name, state", "As given."),
         Return::new(
-            "gid",
-            "Its number, and system as given: of a group that is there.",
+            "gid, system",
+            "Its number, and as given: of a group that is there.",
         ),
     ]);
 

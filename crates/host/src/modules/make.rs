@@ -45,10 +45,7 @@ impl Module for Make {
     .returns(&[
         Return::new("command", "The command line."),
         Return::new("stdout", "What make wrote; stderr too."),
-        Return::new(
-            "chdir",
-            "As given; so are target, targets, params, file and jobs.",
-        ),
+        Return::new("chdir, target, targets, params, file, jobs", "As given."),
     ]);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {

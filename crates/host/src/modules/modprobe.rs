@@ -1,7 +1,7 @@
 //! `modprobe`: modules of the kernel, now and at boot.
 
 use crate::files::{self, Attributes};
-use crate::{Arg, Context, Failure, Kind, Module, Outcome, Spec};
+use crate::{Arg, Context, Failure, Kind, Module, Outcome, Return, Spec};
 use serde::Deserialize;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,8 @@ impl Module for Modprobe {
             .choices(&["disabled", "present", "absent"])
             .default("disabled"),
         ],
-    );
+    )
+.returns(&[Return::new("name, params, state", "As given.")]);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
         let mut changed = false;

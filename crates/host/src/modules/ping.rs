@@ -1,6 +1,6 @@
 //! `ping`: the agent answers.
 
-use crate::{Arg, Context, Failure, Kind, Module, Outcome, Spec};
+use crate::{Arg, Context, Failure, Kind, Module, Outcome, Return, Spec};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -13,7 +13,8 @@ impl Module for Ping {
         "ping",
         "Checks that the agent runs and answers.",
         &[Arg::new("data", Kind::Str, "What to answer; `crash` fails.").default("pong")],
-    );
+    )
+    .returns(&[Return::new("ping", "pong, or what data says.")]);
 
     fn run(self, _cx: &Context) -> Result<Outcome, Failure> {
         if self.data == "crash" {

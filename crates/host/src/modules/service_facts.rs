@@ -1,6 +1,6 @@
 //! `service_facts`: services and their states, as the fact `services`.
 
-use crate::{Context, Failure, Module, Outcome, Spec};
+use crate::{Context, Failure, Module, Outcome, Return, Spec};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -16,7 +16,11 @@ impl Module for ServiceFacts {
         "service_facts",
         "Lists services as the fact services: those of systemd, and those of the old init.",
         &[],
-    );
+    )
+    .returns(&[Return::new(
+        "ansible_facts",
+        "services: by name, each with name, source, state and status.",
+    )]);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
         let mut services = Map::new();

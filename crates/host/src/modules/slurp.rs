@@ -1,6 +1,6 @@
 //! `slurp`: the content of a file, as Base64.
 
-use crate::{Arg, Context, Failure, Kind, Module, Outcome, Spec};
+use crate::{Arg, Context, Failure, Kind, Module, Outcome, Return, Spec};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
@@ -22,7 +22,12 @@ impl Module for Slurp {
         &[Arg::new("src", Kind::Path, "The file.")
             .aliases(&["path"])
             .required()],
-    );
+    )
+    .returns(&[
+        Return::new("content", "The content in Base64."),
+        Return::new("encoding", "base64."),
+        Return::new("source", "The file."),
+    ]);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
         let path = cx.expand(&self.src);

@@ -1,6 +1,6 @@
 //! `stat`: what a path is.
 
-use crate::{Arg, Context, Failure, Kind, Module, Outcome, Spec, files, users};
+use crate::{Arg, Context, Failure, Kind, Module, Outcome, Return, Spec, files, users};
 use rustix::fs::{Access, IFlags, access};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -49,7 +49,8 @@ impl Module for Stat {
             .aliases(&["attr", "attributes"])
             .default("yes"),
         ],
-    );
+    )
+.returns(&[Return::new("stat", "exists, and of what is there path, mode, isreg, isdir, islnk, size, uid, gid, pw_name, gr_name, mtime, checksum, mimetype, attributes and more.")]);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
         let path = cx.expand(&self.path);

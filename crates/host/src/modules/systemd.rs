@@ -1,6 +1,6 @@
 //! `systemd`, `systemd_service` and `service`: units of systemd.
 
-use crate::{Arg, Context, Failure, Kind, Module, Outcome, Output, Rule, Spec};
+use crate::{Arg, Context, Failure, Kind, Module, Outcome, Output, Return, Rule, Spec};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -79,7 +79,8 @@ impl Module for Systemd {
         ],
     )
     .aliases(&["systemd"])
-    .rules(&[Rule::OneOf(&["name", "daemon_reload", "daemon_reexec"])]);
+    .rules(&[Rule::OneOf(&["name", "daemon_reload", "daemon_reexec"])])
+.returns(&[Return::new("status", "What systemctl show says of the unit."),Return::new("name, state, enabled", "As given.")]);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
         let systemctl = Systemctl::new(cx, self.scope)?;
@@ -346,7 +347,11 @@ impl Module for Service {
                 .default("default"),
         ],
     )
-    .rules(&[Rule::OneOf(&["state", "enabled"])]);
+    .rules(&[Rule::OneOf(&["state", "enabled"])])
+    .returns(&[
+        Return::new("status", "What systemctl show says of the unit."),
+        Return::new("name, state, enabled", "As given."),
+    ]);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
         Systemd {

@@ -1,7 +1,7 @@
 //! `tempfile`: a new file or directory with a name that nobody could have prepared.
 
 use crate::modules::ownership::describe;
-use crate::{Arg, Context, Failure, Kind, Module, Outcome, Spec};
+use crate::{Arg, Context, Failure, Kind, Module, Outcome, Return, Spec};
 use serde::Deserialize;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read};
@@ -33,7 +33,8 @@ impl Module for Tempfile {
             Arg::new("suffix", Kind::Str, "What its name ends with.").default(""),
         ],
     )
-    .without_check_mode();
+    .without_check_mode()
+    .returns(&[Return::new("path", "What was made.")]);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
         let dir = match &self.path {

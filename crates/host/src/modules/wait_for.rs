@@ -1,6 +1,6 @@
 //! `wait_for`: until a port answers or not, or a file is there or not, or holds some text.
 
-use crate::{Arg, Context, Failure, Kind, Module, Outcome, Rule, Spec, users};
+use crate::{Arg, Context, Failure, Kind, Module, Outcome, Return, Rule, Spec, users};
 use fancy_regex::Regex;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -63,7 +63,18 @@ impl Module for WaitFor {
             Arg::new("msg", Kind::Str, "What to say when the time is over."),
         ],
     )
-    .rules(&[Rule::Exclusive(&["port", "path"])]);
+    .rules(&[Rule::Exclusive(&["port", "path"])])
+    .returns(&[
+        Return::new("elapsed", "Seconds that it took."),
+        Return::new(
+            "match_groups, match_groupdict",
+            "What the groups of search_regex caught.",
+        ),
+        Return::new(
+            "owner, group, uid, gid, mode, size, state",
+            "Whose the file is, its mode, its length and its kind.",
+        ),
+    ]);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
         if self.state == "drained"

@@ -72,7 +72,7 @@ impl Module for AuthorizedKey {
     .returns(&[
         Return::new("keyfile", "The file."),
         Return::new("state", "As given; with path what the file is, beside its mode, owner, group and size."),
-        Return::new("user", "As given; so are key, key_options, path, exclusive, comment, manage_dir, follow and validate_certs."),
+        Return::new("user, key, key_options, path, exclusive, comment, manage_dir, follow, validate_certs", "As given."),
     ]);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {

@@ -9,7 +9,7 @@ mod tree;
 use crate::modules::ownership::{self, Changes, Ownership, Wanted, describe};
 use crate::modules::rewrite::{self, Content, MAX_DIFF, Rewrite, content_diff, measure};
 use crate::spec::join;
-use crate::{Arg, Context, Failure, Kind, Module, Outcome, Rule, Spec, files};
+use crate::{Arg, Context, Failure, Kind, Module, Outcome, Return, Rule, Spec, files};
 use serde::Deserialize;
 use serde_json::Value;
 use sha1::{Digest, Sha1};
@@ -148,7 +148,16 @@ const fn with_preserve(mut args: [Arg; 11]) -> [Arg; 11] {
 
 impl Module for Copy {
     const SPEC: Spec = Spec::new("copy", "Copies files and content to the host.", &COPY_ARGS)
-        .rules(&[Rule::Exclusive(&["src", "content"])]);
+        .rules(&[Rule::Exclusive(&["src", "content"])])
+        .returns(&[
+            Return::new("dest, src", "The file, and where its content came from."),
+            Return::new("checksum, md5sum", "SHA-1 and MD5 of the content."),
+            Return::new("backup_file", "The copy of the old file, with backup."),
+            Return::new(
+                "owner, group, uid, gid, mode, size, state",
+                "Whose the file is, its mode, its length and its kind.",
+            ),
+        ]);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
         if self.remote_src {
@@ -179,7 +188,16 @@ impl Module for Template {
         "template",
         "Renders a template of the controller to a file of the host.",
         &TEMPLATE_ARGS,
-    );
+    )
+    .returns(&[
+        Return::new("dest, src", "The file, and the template."),
+        Return::new("checksum, md5sum", "SHA-1 and MD5 of the content."),
+        Return::new("backup_file", "The copy of the old file, with backup."),
+        Return::new(
+            "owner, group, uid, gid, mode, size, state",
+            "Whose the file is, its mode, its length and its kind.",
+        ),
+    ]);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
         let copy = Copy {

@@ -5,7 +5,7 @@ use crate::modules::ownership::Ownership;
 use crate::modules::rewrite::Rewrite;
 use crate::regex::Regex;
 use crate::spec::join;
-use crate::{Arg, Context, Failure, Kind, Module, Outcome, Rule, Spec};
+use crate::{Arg, Context, Failure, Kind, Module, Outcome, Return, Rule, Spec};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -85,7 +85,11 @@ impl Module for Blockinfile {
         "Keeps a block of lines in a text file, between marker lines.",
         &ARGS,
     )
-    .rules(&[Rule::Exclusive(&["insertbefore", "insertafter"])]);
+    .rules(&[Rule::Exclusive(&["insertbefore", "insertafter"])])
+    .returns(&[
+        Return::new("msg", "What was done."),
+        Return::new("backup_file", "The copy of the old file, with backup."),
+    ]);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
         let place = self.place()?;

@@ -5,7 +5,7 @@ use crate::modules::ownership::Ownership;
 use crate::modules::rewrite::Rewrite;
 use crate::regex::{Regex, Replacement};
 use crate::spec::join;
-use crate::{Arg, Context, Failure, Kind, Module, Outcome, Rule, Spec};
+use crate::{Arg, Context, Failure, Kind, Module, Outcome, Return, Rule, Spec};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -74,11 +74,17 @@ const EMPTY: &str = "is an empty string, which will match every line in the file
                      consequences, such as replacing the last line in the file rather than appending.";
 
 impl Module for Lineinfile {
-    const SPEC: Spec = Spec::new("lineinfile", "Keeps one line in a text file.", &ARGS).rules(&[
-        Rule::Exclusive(&["insertbefore", "insertafter"]),
-        Rule::Exclusive(&["regexp", "search_string"]),
-        Rule::Exclusive(&["backrefs", "search_string"]),
-    ]);
+    const SPEC: Spec = Spec::new("lineinfile", "Keeps one line in a text file.", &ARGS)
+        .rules(&[
+            Rule::Exclusive(&["insertbefore", "insertafter"]),
+            Rule::Exclusive(&["regexp", "search_string"]),
+            Rule::Exclusive(&["backrefs", "search_string"]),
+        ])
+        .returns(&[
+            Return::new("msg", "What was done."),
+            Return::new("backup", "The copy of the old file, with backup."),
+            Return::new("found", "With state absent: how many lines went."),
+        ]);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
         if self.regexp.as_deref() == Some("") {

@@ -6,7 +6,7 @@ use crate::modules::ownership::Ownership;
 use crate::modules::rewrite::Rewrite;
 use crate::regex::{Flags, Regex, Replacement};
 use crate::spec::join;
-use crate::{Arg, Context, Failure, Kind, Module, Outcome, Spec};
+use crate::{Arg, Context, Failure, Kind, Module, Outcome, Return, Spec};
 use serde::Deserialize;
 use std::ops::Range;
 
@@ -50,7 +50,12 @@ impl Module for Replace {
         "replace",
         "Replaces what fits an expression in a text file.",
         &ARGS,
-    );
+    )
+    .returns(&[
+        Return::new("msg", "How many were replaced."),
+        Return::new("backup_file", "The copy of the old file, with backup."),
+        Return::new("rc", "0."),
+    ]);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
         let encoding = Encoding::named(&self.encoding)?;

@@ -10,7 +10,7 @@ mod touch;
 
 use crate::modules::ownership::{self, Changes, Ownership, Wanted, describe, state_of};
 use crate::spec::join;
-use crate::{Arg, Context, Failure, Kind, Module, Outcome, Spec, files};
+use crate::{Arg, Context, Failure, Kind, Module, Outcome, Return, Spec, files};
 use serde::Deserialize;
 use std::fs::{self, Metadata};
 use std::io::ErrorKind;
@@ -112,7 +112,17 @@ impl Module for File {
         "file",
         "Makes, removes and links files and directories, and sets their modes and owners.",
         &ARGS,
-    );
+    )
+    .returns(&[
+        Return::new(
+            "path, dest",
+            "The file: path for what is there, dest for what was made.",
+        ),
+        Return::new(
+            "owner, group, uid, gid, mode, size, state",
+            "Whose the file is, its mode, its length and its kind.",
+        ),
+    ]);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
         let path = self.path(cx);

@@ -7,7 +7,7 @@ mod walk;
 
 use crate::encoding::Encoding;
 use crate::regex::{Flags, Regex};
-use crate::{Arg, Context, Failure, Kind, Module, Outcome, Spec, files};
+use crate::{Arg, Context, Failure, Kind, Module, Outcome, Return, Spec, files};
 use filter::Filter;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -112,7 +112,11 @@ const ARGS: &[Arg] = &[
 ];
 
 impl Module for Find {
-    const SPEC: Spec = Spec::new("find", "Finds files, directories and links.", ARGS);
+    const SPEC: Spec = Spec::new("find", "Finds files, directories and links.", ARGS).returns(&[
+        Return::new("files", "What was found, each as stat tells it."),
+        Return::new("matched, examined", "How many were found, and looked at."),
+        Return::new("skipped_paths", "Directories that can't be read, and why."),
+    ]);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
         if let Some(limit) = self.limit.filter(|limit| *limit <= 0) {

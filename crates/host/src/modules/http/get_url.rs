@@ -5,7 +5,7 @@ use crate::files;
 use crate::modules::ownership::{self, Changes, Ownership, describe};
 use crate::modules::rewrite::{Content, Rewrite};
 use crate::spec::join;
-use crate::{Arg, Context, Failure, Kind, Module, Outcome, Spec};
+use crate::{Arg, Context, Failure, Kind, Module, Outcome, Return, Spec};
 use serde::Deserialize;
 use sha2::Digest;
 use std::fs::{self, File};
@@ -47,7 +47,27 @@ impl Module for GetUrl {
         "get_url",
         "Downloads a file to the host, with the curl of the host.",
         &ALL,
-    );
+    )
+    .returns(&[
+        Return::new(
+            "dest, src, url",
+            "The file, the temporary one, and the address after redirections.",
+        ),
+        Return::new(
+            "checksum_src, checksum_dest, md5sum",
+            "Of what came, and of what was there.",
+        ),
+        Return::new(
+            "status_code, msg, elapsed",
+            "What the server answered, and in how many seconds.",
+        ),
+        Return::new("backup_file", "The copy of the old file, with backup."),
+        Return::new("secontext", "The context of SELinux, where that is on."),
+        Return::new(
+            "owner, group, uid, gid, mode, size, state",
+            "Whose the file is, its mode, its length and its kind.",
+        ),
+    ]);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
         let dest = cx.expand(&self.dest);

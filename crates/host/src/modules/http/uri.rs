@@ -5,7 +5,7 @@ use crate::files::sha1;
 use crate::modules::ownership::{self, Changes, Ownership, describe};
 use crate::modules::rewrite::{Content, Rewrite};
 use crate::spec::join;
-use crate::{Arg, Context, Failure, Kind, Module, Outcome, Spec, globs};
+use crate::{Arg, Context, Failure, Kind, Module, Outcome, Return, Spec, globs};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::fs::{self, File};
@@ -83,7 +83,19 @@ impl Module for Uri {
         "Asks a web service, with the curl of the host.",
         &ALL,
     )
-    .without_check_mode();
+    .without_check_mode()
+    .returns(&[
+        Return::new(
+            "status, msg, url, redirected, elapsed",
+            "What the server answered, from where, and in how many seconds.",
+        ),
+        Return::new(
+            "content, json",
+            "The body, with return_content; json where it is JSON.",
+        ),
+        Return::new("cookies, cookies_string", "What the server set."),
+        Return::new("path", "The file, with dest."),
+    ]);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
         for (path, wanted) in [(&self.creates, true), (&self.removes, false)] {

@@ -11,7 +11,7 @@ mod platform;
 mod software;
 mod virtualization;
 
-use crate::{Arg, Context, Failure, Kind, Module, Outcome, Spec, globs};
+use crate::{Arg, Context, Failure, Kind, Module, Outcome, Return, Spec, globs};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -248,7 +248,8 @@ impl Module for Setup {
             .default("10"),
         ],
     )
-    .aliases(&["gather_facts"]);
+    .aliases(&["gather_facts"])
+    .returns(&[Return::new("ansible_facts", "The facts.")]);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
         let chosen = choose(&self.gather_subset)?;

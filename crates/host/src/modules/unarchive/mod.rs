@@ -8,7 +8,7 @@ mod zip;
 use crate::files::random_hex;
 use crate::modules::ownership::{self, Changes, Ownership, describe};
 use crate::spec::join;
-use crate::{Arg, Context, Failure, Kind, Module, Outcome, Output, Rule, Spec, globs};
+use crate::{Arg, Context, Failure, Kind, Module, Outcome, Output, Return, Rule, Spec, globs};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
@@ -90,7 +90,8 @@ impl Module for Unarchive {
         "Unpacks an archive: tar (also compressed with gzip, bzip2, xz, zstd) with the host's tar, zip with its unzip.",
         &ALL,
     )
-    .rules(&[Rule::Exclusive(&["include", "exclude"])]);
+    .rules(&[Rule::Exclusive(&["include", "exclude"])])
+.returns(&[Return::new("dest, src, handler", "The directory, the archive, and the kind of archive."),Return::new("files", "What the archive holds, with list_files."),Return::new("owner, group, uid, gid, mode, size, state", "Whose the file is, its mode, its length and its kind.")]);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
         let dest = cx.expand(&self.dest);

@@ -139,12 +139,12 @@ impl Module for User {
         ],
     )
     .returns(&[
-        Return::new("name", "The user; also state."),
-        Return::new("uid", "Number, group (number), comment, home and shell of a user that is there."),
-        Return::new("groups", "As given; so are append, move_home, force and remove, where they count."),
-        Return::new("create_home", "And system: of a new user."),
+        Return::new("name, state", "As given."),
+        Return::new("uid, group, comment, home, shell", "Of a user that is there; uid and group are numbers."),
+        Return::new("groups, append, move_home, force, remove", "As given, where they count."),
+        Return::new("create_home, system", "As given, of a new user."),
         Return::new("password", "NOT_LOGGING_PASSWORD, if one was given."),
-        Return::new("ssh_key_file", "With generate_ssh_key; also ssh_fingerprint and ssh_public_key."),
+        Return::new("ssh_key_file, ssh_fingerprint, ssh_public_key", "The key, with generate_ssh_key."),
     ]);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
