@@ -4,8 +4,8 @@ use super::args::{Escalation, Format, Hosts, Output, When};
 use super::config::Config;
 use super::failure::{Failure, Kind};
 use super::vault::secrets::{self, Asking, Secrets};
-use super::{programs, warnings};
 use crate::content::inventory::{self, Broken, Inventory};
+use super::{callbacks, programs, warnings};
 use crate::content::vault::Keyring;
 use crate::play::BecomeSettings;
 use crate::secret::Secret;
@@ -98,12 +98,28 @@ impl Context {
             .filter(|value| !value.is_empty())
     }
 
-    pub(super) fn style(&self) -> Style {
-        Style {
+    /// How runs are drawn; those of plays by the callback that settings name, which may not be there.
+    pub(super) fn style(&self, plays: bool) -> Result<Style, Failure> {
+        let callbacks = match plays {
+            true => callbacks::settings(self)?,
+            false => callbacks::plain(self),
+        };
+        Ok(Style {
             color: self.color,
             terminal: self.terminal,
+            columns: self.columns(),
             verbosity: self.verbosity,
-        }
+            callbacks,
+        })
+    }
+
+    /// Columns of standard output, one less than it has; those of Ansible where it is no terminal.
+    fn columns(&self) -> usize {
+        let asked = rustix::termios::tcgetwinsize(io::stdout()).ok();
+        let asked = asked.filter(|_| self.terminal);
+        asked
+            .map_or(0, |size| usize::from(size.ws_col).saturating_sub(1))
+            .max(warnings::COLUMNS)
     }
 
     /// Where state is kept that outlives a command: records of runs, facts, backups.

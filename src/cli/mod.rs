@@ -10,6 +10,7 @@ mod agent;
 mod args;
 mod arguments;
 mod backup;
+mod callbacks;
 mod config;
 mod connections;
 mod context;

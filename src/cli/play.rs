@@ -1,6 +1,6 @@
 //! `kopsrun play`: runs playbooks.
 
-use super::args::{Connection, Escalation, Hosts, Records, Run};
+use super::args::{Connection, Escalation, Format, Hosts, Records, Run};
 use super::context::Context;
 use super::failure::{Failure, Kind};
 use super::{listing, plays, record};
@@ -113,6 +113,14 @@ pub(super) fn run(args: &Play, context: &Context) -> Result<u8, Failure> {
             tags: only.list_tags,
         };
         return listing::look(&request, look, context);
+    }
+    if context.verbosity > 0 && context.format == Format::Text {
+        let config = &context.config.file;
+        let config = config.as_ref().map(|path| path.display());
+        context.print(&match config {
+            Some(path) => format!("Using {path} as config file\n"),
+            None => "No config file found; using defaults\n".to_owned(),
+        })?;
     }
     let record = record::create(
         "play",

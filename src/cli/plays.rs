@@ -1,6 +1,7 @@
 //! What `play` and `exec` share: filling a request, running it under a record, and ending with Ansible's exit codes.
 
 use super::args::{Connection, Escalation, Run};
+use super::callbacks;
 use super::connections;
 use super::context::Context;
 use super::extra_vars;
@@ -11,7 +12,7 @@ use crate::content::inventory::{Inventory, Unknown};
 use crate::content::place::Cause;
 use crate::journal::{self, Event, RunEnd, Sink};
 use crate::play::{
-    self, Asker, FactSettings, Gathering, Links, PlayError, Request, Source, Summary,
+    self, Asker, FactSettings, Gathering, Links, PlayError, Request, Source, Summary, Tell,
 };
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -42,6 +43,11 @@ pub(super) fn fill(
     request.ansible = Some(Arc::new(ansible(request, context)));
     request.facts = facts(context);
     request.verbosity = context.verbosity;
+    let output = callbacks::settings(context)?;
+    request.tell = Tell {
+        starts: output.show_per_host_start,
+        arguments: output.display_args || output.junit.is_some(),
+    };
     request.command = Some(programs::shell());
     request.native = context.config.flag("DEFAULT_JINJA2_NATIVE");
     request.merge_hashes = context.merge_hashes();

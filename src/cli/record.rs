@@ -33,7 +33,12 @@ pub(super) fn create(
     let mut meta = Meta::new(verb, arguments, sources);
     meta.user = user(context);
     meta.options = serde_json::json!({ "directory": context.directory });
-    Run::create(&root(records, context), meta, Some(observer(context))).map_err(Failure::from)
+    Run::create(
+        &root(records, context),
+        meta,
+        Some(observer(context, verb == "play")?),
+    )
+    .map_err(Failure::from)
 }
 
 /// The same paths from any directory.
@@ -61,9 +66,9 @@ pub(super) fn user(context: &Context) -> String {
         .to_owned()
 }
 
-/// Draws events on standard output: for people, or one JSON object a line.
-pub(super) fn observer(context: &Context) -> Observer {
-    match context.format {
+/// Draws events on standard output: for people, or one JSON object a line. `plays`: by the callback that settings name.
+pub(super) fn observer(context: &Context, plays: bool) -> Result<Observer, Failure> {
+    Ok(match context.format {
         Format::Json => Box::new(|record| {
             if let Ok(line) = serde_json::to_string(record) {
                 // A reader that went away must not end an operation half-way.
@@ -71,19 +76,20 @@ pub(super) fn observer(context: &Context) -> Observer {
             }
         }),
         Format::Text => {
-            let style = context.style();
-            let human = Mutex::new(Human::new(io::stdout(), style));
+            let style = context.style(plays)?;
+            let terminal = style.terminal;
+            let human = Mutex::new(Human::new(io::stdout(), Box::new(io::stderr()), style));
             Box::new(move |record| {
                 if let Ok(mut human) = human.lock() {
                     let _closed = human.draw(record);
                 }
                 // On a terminal it stands below the line itself.
-                if !style.terminal {
+                if !terminal {
                     let _closed = io::stderr().write_all(advice(&record.event).as_bytes());
                 }
             })
         }
-    }
+    })
 }
 
 impl From<RunError> for Failure {

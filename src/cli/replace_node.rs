@@ -78,7 +78,7 @@ pub(super) fn run(args: &ReplaceNode, context: &Context) -> Result<u8, Failure> 
     let run = Arc::new(Run::create(
         &site.runs,
         meta,
-        Some(record::observer(context)),
+        Some(record::observer(context, false)?),
     )?);
     super::block_on(context, async {
         let report = replace_node::run(&site, &options, &run, &context.cancel)

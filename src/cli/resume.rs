@@ -46,7 +46,7 @@ pub(super) fn run(args: &Resume, context: &Context) -> Result<u8, Failure> {
         &root,
         &id,
         &record::user(context),
-        Some(record::observer(context)),
+        Some(record::observer(context, false)?),
     )?;
     let run = Arc::new(run);
     super::block_on(context, async {

@@ -114,7 +114,11 @@ fn show(id: &str, records: &Records, context: &Context) -> Result<u8, Failure> {
         meta.host,
         meta.started.strftime("%Y-%m-%d %H:%M:%S UTC"),
     ))?;
-    let mut human = Human::new(io::stdout().lock(), context.style());
+    let mut human = Human::new(
+        io::stdout().lock(),
+        Box::new(io::stderr()),
+        context.style(false)?,
+    );
     for event in &events {
         if human.draw(event).is_err() {
             break;

@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal};
 use std::sync::PoisonError;
 
 /// Columns where standard error is no terminal.
-const COLUMNS: usize = 79;
+pub(super) const COLUMNS: usize = 79;
 
 /// `[WARNING]: text`, wrapped to the width of the terminal.
 pub(super) fn show(text: &str, context: &Context) {

@@ -40,9 +40,19 @@ pub enum Event {
         pid: u32,
         version: String,
     },
+    /// A playbook begins; `path` as it was given.
+    PlaybookStarted {
+        path: String,
+        plays: usize,
+        /// The whole run is in check mode.
+        #[serde(default)]
+        check: bool,
+    },
     PlayStarted {
         name: String,
         hosts: Vec<String>,
+        #[serde(default)]
+        check: bool,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         place: Option<String>,
     },
@@ -51,10 +61,18 @@ pub enum Event {
         /// The module or action, when it is one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         module: Option<String>,
+        /// The module as it was written.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        action: Option<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         role: Option<String>,
         #[serde(default)]
         handler: bool,
+        #[serde(default)]
+        check: bool,
+        /// The arguments as they were written, `name=value` with commas, where settings ask for them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        arguments: Option<String>,
         /// How many hosts it is for.
         #[serde(default)]
         hosts: usize,
@@ -78,8 +96,11 @@ pub enum Event {
         /// What the module returned as `diff`: a dictionary or a list of them (before, after, before_header, after_header, prepared).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         diff: Option<Value>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        delegated_to: Option<String>,
+        #[serde(default, skip_serializing_if = "Delegate::is_none")]
+        delegate: Delegate,
+        /// How much of the result is for people.
+        #[serde(default, skip_serializing_if = "Detail::is_normal")]
+        detail: Detail,
         /// Where the task was written, when something went wrong.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         place: Option<String>,
@@ -87,9 +108,62 @@ pub enum Event {
         hints: Vec<String>,
         duration: f64,
     },
+    /// The end of a task with a loop on one host, after the `HostResult` of its items.
+    LoopFinished {
+        host: String,
+        task: String,
+        status: Status,
+        /// Without the results of the items.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        result: Value,
+        #[serde(default, skip_serializing_if = "Delegate::is_none")]
+        delegate: Delegate,
+        duration: f64,
+    },
+    /// A task begins on a host; told where settings ask for it.
+    HostStarted {
+        host: String,
+        task: String,
+        #[serde(default)]
+        handler: bool,
+    },
+    /// A file of tasks or a role is included for these hosts.
+    Included {
+        /// The file, or the name of the role.
+        path: String,
+        hosts: Vec<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        item: Option<String>,
+    },
+    /// A task with `until` failed and is tried again, `left` times.
+    Retrying {
+        host: String,
+        task: String,
+        left: u32,
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        result: Value,
+        #[serde(default, skip_serializing_if = "Detail::is_normal")]
+        detail: Detail,
+        #[serde(default, skip_serializing_if = "Delegate::is_none")]
+        delegate: Delegate,
+    },
+    /// A task in the background was looked at.
+    Polled {
+        host: String,
+        jid: String,
+        state: Poll,
+    },
+    /// A handler will run on a host.
+    Notified {
+        handler: String,
+        host: String,
+    },
     /// The recap of a playbook: counts by host, in the order of the inventory.
     Stats {
         hosts: IndexMap<String, Counts>,
+        /// What `set_stats` kept, by host; that of the whole run under `_run`.
+        #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+        custom: IndexMap<String, Value>,
     },
     /// What an operation is going to do.
     Plan {
@@ -175,6 +249,49 @@ pub enum Status {
     Ignored,
 }
 
+/// The host that a task is delegated to, and its address where that is another name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delegate {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+}
+
+impl Delegate {
+    pub fn is_none(&self) -> bool {
+        self.name.is_none()
+    }
+}
+
+/// How much of a result is shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Detail {
+    /// With `-v`.
+    #[default]
+    Normal,
+    /// Always, over several lines: what the task is for.
+    Always,
+    /// Never: too long to be read.
+    Never,
+}
+
+impl Detail {
+    pub fn is_normal(&self) -> bool {
+        *self == Self::Normal
+    }
+}
+
+/// How a task in the background is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Poll {
+    Running,
+    Ok,
+    Failed,
+}
+
 /// Ansible's recap of one host.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -255,6 +372,11 @@ pub enum RunEnd {
     /// Stopped by the operator between two steps.
     Interrupted,
 }
+
+/// The text of the note that a play has no hosts.
+pub const NO_HOSTS: &str = "skipping: no hosts matched";
+/// The text of the note that all hosts of a play failed.
+pub const NO_MORE_HOSTS: &str = "no more hosts left";
 
 /// Where events go.
 pub trait Sink: Send + Sync {

@@ -10,7 +10,8 @@ mod run;
 mod tests;
 
 pub use event::{
-    Counts, Event, Level, Outcome, PlannedStep, Record, RunEnd, Silent, Sink, Status, Tolerance,
+    Counts, Delegate, Detail, Event, Level, NO_HOSTS, NO_MORE_HOSTS, Outcome, PlannedStep, Poll,
+    Record, RunEnd, Silent, Sink, Status, Tolerance,
 };
 pub use load::{LoadError, State, Summary, find, is_dead, list, open};
 pub use lock::{Holder, Lock, LockError};

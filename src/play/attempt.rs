@@ -12,7 +12,7 @@ use crate::content::place::Fault;
 use crate::content::playbook::{Keyword, Task};
 use crate::content::template::Templar;
 use crate::content::value::{Key, Value};
-use crate::journal::{Event, Level};
+use crate::journal::{Detail, Event};
 use indexmap::IndexMap;
 use serde_json::Value as Json;
 use std::sync::Arc;
@@ -40,6 +40,17 @@ impl Attempt {
     pub(super) async fn run(self) -> HostDone {
         let templar = self.batch.templar(&self.view, &self.host);
         let started = Instant::now();
+        let request = &self.batch.run.request;
+        if request.tell.starts {
+            self.emit(Event::HostStarted {
+                host: self.host.to_string(),
+                task: match self.task.frame.role() {
+                    Some(role) => format!("{} : {}", role.name, self.name),
+                    None => self.name.to_string(),
+                },
+                handler: self.task.handler,
+            });
+        }
         let mut host_done = HostDone::of(&self.host);
         match &self.task.looping {
             None => {
@@ -79,10 +90,7 @@ impl Attempt {
         if done.unreachable {
             host_done.stays = keep.flag(Keyword::IgnoreUnreachable).ok().flatten() == Some(true);
         }
-        // What can't be decided is hidden.
-        done.no_log |= keep
-            .flag(Keyword::NoLog)
-            .map_or(true, |hidden| hidden == Some(true));
+        done.no_log |= self.hides(templar);
         // A loop notifies for all of its items when one of them changed something.
         let may_notify = done.is_changed() || item.is_some() && !done.is_skipped();
         if may_notify && !done.is_failed() && !done.unreachable {
@@ -98,6 +106,13 @@ impl Attempt {
             host_done.done = done;
             return;
         }
+        if done.delegate.is_none() && !done.is_skipped() {
+            let to = keep.text(Keyword::DelegateTo).ok().flatten();
+            done.delegate.name = to.filter(|name| !name.is_empty());
+        }
+        if let (Some(to), None) = (&done.delegate.name, &done.delegate.address) {
+            done.delegate.address = self.address(to);
+        }
         let to = self.effect_host(templar, &done);
         for effect in done.effects.drain(..) {
             let host = match effect {
@@ -112,9 +127,31 @@ impl Attempt {
             duration: started.elapsed(),
             ignored: host_done.ignored,
             stays: host_done.stays,
+            diff: keep
+                .flag(Keyword::Diff)
+                .ok()
+                .flatten()
+                .unwrap_or(self.batch.run.request.diff),
         }
         .tell(&done);
         host_done.done = done;
+    }
+
+    /// True for `no_log`; what can't be decided is hidden.
+    fn hides(&self, templar: &Templar) -> bool {
+        let keep = Rendered {
+            frame: &self.task.frame,
+            templar,
+        };
+        let hidden = keep.flag(Keyword::NoLog);
+        hidden.map_or(true, |hidden| hidden == Some(true))
+    }
+
+    /// The address of a host where it isn't its name.
+    fn address(&self, host: &str) -> Option<String> {
+        let vars = self.batch.run.store.vars(&HostName::from(host));
+        let address = as_text(&vars.get("ansible_host")?.value);
+        (address != host).then_some(address)
     }
 
     /// With `delegate_facts`, facts belong to the host that the task is delegated to.
@@ -123,7 +160,7 @@ impl Attempt {
             frame: &self.task.frame,
             templar,
         };
-        match &done.delegated_to {
+        match &done.delegate.name {
             Some(to) if keep.flag(Keyword::DelegateFacts).ok().flatten() == Some(true) => {
                 HostName::from(to.as_str())
             }
@@ -274,14 +311,38 @@ impl Attempt {
                     .or_insert_with(|| "the condition of `until` never came true".into());
                 return Ok(done);
             }
-            self.batch.run.sink.emit(Event::Note {
-                level: Level::Info,
-                text: format!("{}: trying again, {} left", self.name, attempts - attempt),
-                host: Some(self.host.to_string()),
-            });
+            self.tell_retry(self.hides(templar), &done, attempts - attempt, attempts);
             tokio::time::sleep(delay).await;
             attempt += 1;
         }
+    }
+
+    /// Tells that the task failed and is tried again.
+    fn tell_retry(&self, no_log: bool, done: &Done, left: u32, retries: u32) {
+        let named = self.task.name.is_some();
+        let role = self.task.frame.role().filter(|_| !named);
+        let mut delegate = done.delegate.clone();
+        if let Some(to) = &delegate.name {
+            delegate.address = self.address(to);
+        }
+        self.emit(Event::Retrying {
+            host: self.host.to_string(),
+            task: match role {
+                Some(role) => format!("{} : {}", role.name, self.name),
+                None => self.name.to_string(),
+            },
+            left,
+            result: match no_log {
+                true => Json::Null,
+                false => {
+                    let mut result = done.result.clone();
+                    result.insert("retries".to_owned(), retries.into());
+                    Json::Object(result)
+                }
+            },
+            detail: if no_log { Detail::Normal } else { done.detail },
+            delegate,
+        });
     }
 
     /// One call within the time that `timeout` gives.
@@ -316,7 +377,7 @@ impl Attempt {
                 }
             }
         };
-        done.delegated_to = call.delegated_to().map(str::to_owned);
+        done.delegate.name = call.delegated_to().map(str::to_owned);
         Ok(done)
     }
 

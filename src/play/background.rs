@@ -8,7 +8,7 @@ use super::keep::{as_text, number, render};
 use crate::content::inventory::Var;
 use crate::content::place::Fault;
 use crate::content::playbook::is_action;
-use crate::journal::{Event, Level};
+use crate::journal::{Event, Poll};
 use serde_json::{Map, Value as Json, json};
 use std::time::{Duration, Instant};
 
@@ -103,14 +103,17 @@ async fn follow(call: &Call<'_>, jid: &str, limit: f64, poll: Duration) -> Resul
         if done.result.get("finished") != Some(&json!(0)) {
             let args = with_dir(call, ask("cleanup", 0.0))?;
             drop(call.module("async_status", args, Blobs::new()).await);
+            let end = if done.is_failed() {
+                Poll::Failed
+            } else {
+                Poll::Ok
+            };
+            polled(call, jid, end);
             return Ok(done);
         }
-        call.attempt.batch.run.sink.emit(Event::Note {
-            level: Level::Info,
-            text: format!("ASYNC POLL: jid={jid} started=1 finished=0"),
-            host: Some(call.host().to_string()),
-        });
+        polled(call, jid, Poll::Running);
     }
+    polled(call, jid, Poll::Failed);
     match lost {
         Some(lost) => Err(Problem::Lost(lost)),
         None => Ok(Done::failed(format!(
@@ -118,6 +121,14 @@ async fn follow(call: &Call<'_>, jid: &str, limit: f64, poll: Duration) -> Resul
         ))
         .with("ansible_job_id", jid)),
     }
+}
+
+fn polled(call: &Call<'_>, jid: &str, state: Poll) {
+    call.attempt.emit(Event::Polled {
+        host: call.host().to_string(),
+        jid: jid.to_owned(),
+        state,
+    });
 }
 
 fn job(started: &Done) -> Option<String> {

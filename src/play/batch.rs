@@ -3,7 +3,7 @@
 use super::attempt::Attempt;
 use super::done::{Done, Effect, HostDone, Include};
 use super::hosts::{Failure, Roster, Standing};
-use super::keep::{Rendered, number, render};
+use super::keep::{Rendered, as_text, number, render};
 use super::run::{Run, Stop};
 use super::store::lock;
 use super::view::TaskView;
@@ -11,7 +11,7 @@ use crate::content::inventory::HostName;
 use crate::content::place::Fault;
 use crate::content::playbook::{Block, Item, Keyword, Layers, Play, Role, Strategy, Task};
 use crate::content::value::{Key, Value};
-use crate::journal::{Event, Level};
+use crate::journal::{Event, Level, NO_MORE_HOSTS};
 use futures::future::BoxFuture;
 use indexmap::IndexMap;
 use std::collections::{HashMap, HashSet};
@@ -268,7 +268,7 @@ impl Batch {
             return Ok(());
         }
         if &*task.module == "meta" {
-            return self.meta(task, &hosts, &templar).await;
+            return self.meta(task, &name, &hosts, &templar).await;
         }
         let keep = Rendered {
             frame: &task.frame,
@@ -294,7 +294,12 @@ impl Batch {
             hosts.truncate(1);
         }
         if self.free.is_none() {
-            self.run.sink.emit(started(task, &name, hosts.len()));
+            let tell = self.run.request.tell;
+            let check = keep.flag(Keyword::CheckMode).unwrap_or(None);
+            let check = check.unwrap_or(self.run.request.check);
+            self.run
+                .sink
+                .emit(started(task, &name, hosts.len(), check, tell.arguments));
         }
         let lenient = keep
             .flag(Keyword::IgnoreErrors)
@@ -420,7 +425,9 @@ impl Batch {
                 effects,
                 ignored,
                 stays,
+                ..
             } = one;
+            self.run.stats.take(&done.result, &host);
             let alone = [host.clone()];
             let receivers: &[HostName] = everyone.map_or(&alone, Vec::as_slice);
             let mut includes_something = false;
@@ -583,7 +590,7 @@ impl Batch {
             for _ in 0..2 {
                 self.run.sink.emit(Event::Note {
                     level: Level::Info,
-                    text: "no more hosts left".to_owned(),
+                    text: NO_MORE_HOSTS.to_owned(),
                     host: None,
                 });
             }
@@ -594,7 +601,13 @@ impl Batch {
 }
 
 /// The event that a task begins.
-pub(super) fn started(task: &Task, name: &str, hosts: usize) -> Event {
+pub(super) fn started(
+    task: &Task,
+    name: &str,
+    hosts: usize,
+    check: bool,
+    arguments: bool,
+) -> Event {
     // The role of an `include_role` without a name is in the name that it gets.
     let role = task
         .frame
@@ -603,11 +616,34 @@ pub(super) fn started(task: &Task, name: &str, hosts: usize) -> Event {
     Event::TaskStarted {
         name: name.to_owned(),
         module: Some(task.module.to_string()),
+        action: (task.action != task.module).then(|| task.action.to_string()),
         role: role.map(|role| role.name.to_string()),
         handler: task.handler,
+        check,
+        arguments: (arguments && task.frame.get(Keyword::NoLog).is_none())
+            .then(|| as_written(task)),
         hosts,
-        place: Some(task.place.to_string()),
+        place: Some(absolute(&task.place)),
     }
+}
+
+/// The arguments of a task, `name=value` with commas between.
+fn as_written(task: &Task) -> String {
+    let line = task.args.free_form.as_ref();
+    let line = line.map(|line| format!("_raw_params={}", as_text(&line.value)));
+    let map = task.args.map.iter();
+    let map = map.map(|(name, var)| format!("{name}={}", as_text(&var.value)));
+    line.into_iter().chain(map).collect::<Vec<_>>().join(", ")
+}
+
+/// A place, the same from every directory.
+pub(super) fn absolute(place: &crate::content::place::Place) -> String {
+    let file = std::path::absolute(&place.file).unwrap_or_else(|_| place.file.to_path_buf());
+    crate::content::place::Place {
+        file: Arc::from(file),
+        ..place.clone()
+    }
+    .to_string()
 }
 
 /// `ansible_failed_task`.

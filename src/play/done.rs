@@ -5,6 +5,7 @@ use crate::content::inventory::HostName;
 use crate::content::place::Fault;
 use crate::content::playbook::{RoleCall, Task};
 use crate::content::value::Value;
+use crate::journal::{Delegate, Detail};
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 use std::sync::Arc;
@@ -18,7 +19,9 @@ pub(super) struct Done {
     pub fault: Option<Fault>,
     /// The host couldn't be worked on.
     pub unreachable: bool,
-    pub delegated_to: Option<String>,
+    pub delegate: Delegate,
+    /// How much of the result is for people.
+    pub detail: Detail,
     /// The result must not be shown.
     pub no_log: bool,
     /// Handlers to notify, rendered.
@@ -49,6 +52,8 @@ pub(super) struct Include {
     pub what: IncludeWhat,
     /// Variables of the loop.
     pub locals: IndexMap<String, Value>,
+    /// The label of the loop's item.
+    pub label: Option<String>,
 }
 
 /// What is included; equal ones of several hosts run together.
@@ -193,6 +198,8 @@ impl Done {
 pub(super) struct HostDone {
     pub host: HostName,
     pub done: Done,
+    /// The task has a loop that ran.
+    pub looped: bool,
     /// Effects with the host that they are for.
     pub effects: Vec<(HostName, Effect)>,
     pub ignored: bool,
@@ -206,6 +213,7 @@ impl HostDone {
         Self {
             host: host.clone(),
             done: Done::ok(),
+            looped: false,
             effects: Vec::new(),
             ignored: false,
             stays: false,

@@ -90,7 +90,14 @@ impl Attempt {
         let mut last = lock(last);
         if *last != Some(self.task.id) {
             *last = Some(self.task.id);
-            sink.emit(started(&self.task, &self.name, 1));
+            let request = &self.batch.run.request;
+            sink.emit(started(
+                &self.task,
+                &self.name,
+                1,
+                request.check,
+                request.tell.arguments,
+            ));
         }
         sink.emit(result);
     }

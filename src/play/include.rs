@@ -8,12 +8,9 @@ use super::store::lock;
 use crate::content::inventory::{HostName, Var, Vars};
 use crate::content::place::{Cause, Fault};
 use crate::content::playbook::{Frame, Item, Keywords, RoleCall, Task};
-use crate::journal::{Event, Status};
+use crate::journal::{Delegate, Detail, Event, Status};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
-
-/// Marks the result of an include that is told by its tasks.
-pub(super) const SILENT: &str = "\u{0}include";
 
 /// How often one file may be inside itself before it is a circle.
 const DEPTH: usize = 64;
@@ -45,19 +42,21 @@ pub(super) fn ask(call: &Call<'_>) -> Result<Done, Problem> {
             unchecked: !validate,
         })
     };
-    let shown = call.free.clone().or_else(|| call.text("file"));
-    let shown = shown.or_else(|| call.text("name").or_else(|| call.text("role")));
-    let mut done = Done::ok()
-        .with("changed", false)
-        .with("include", shown.unwrap_or_default())
-        .with("include_args", serde_json::Map::new())
+    let mut args = call.json_args();
+    let file = args.shift_remove("_raw_params");
+    let mut done = Done::ok().with("changed", false);
+    if &*task.module == "include_tasks" {
+        let file = file.or_else(|| args.get("file").cloned());
+        done = done.with("include", file.unwrap_or_default());
+    }
+    Ok(done
+        .with("include_args", args)
         .effect(Effect::Include(Include {
             task: Arc::clone(task),
             what,
             locals: call.locals.clone(),
-        }));
-    done.said = Some(SILENT.to_owned());
-    Ok(done)
+            label: None,
+        })))
 }
 
 fn find(call: &Call<'_>, name: &str) -> Result<PathBuf, Fault> {
@@ -83,6 +82,7 @@ impl Include {
             task: Arc::clone(&self.task),
             what: self.what.clone(),
             locals: self.locals.clone(),
+            label: self.label.clone(),
         }
     }
 
@@ -118,6 +118,8 @@ impl Batch {
                 None => groups.push((include, vec![host])),
             }
         }
+        // All files are read, and told, before the first of their tasks.
+        let mut ready = Vec::new();
         for (include, members) in groups {
             let members: Vec<HostName> = hosts
                 .iter()
@@ -129,7 +131,8 @@ impl Batch {
                     for host in &members {
                         self.run.recap.count(host, |counts| counts.ok += 1);
                     }
-                    self.items(&items, &members, section).await?;
+                    self.run.sink.emit(included(&include, &members));
+                    ready.push((items, members));
                 }
                 Err(faults) => {
                     let absent = |fault: &Fault| fault.cause == Cause::Absent;
@@ -138,6 +141,12 @@ impl Batch {
                     }
                     self.include_failed(task, &faults, &members, section);
                 }
+            }
+        }
+        for (items, members) in ready {
+            let members = self.roster.active(&members);
+            if !members.is_empty() {
+                self.items(&items, &members, section).await?;
             }
         }
         Ok(())
@@ -230,9 +239,10 @@ impl Batch {
                 item: None,
                 status: Status::Failed,
                 message: Some(message.clone()),
-                result: serde_json::Value::Null,
+                result: serde_json::json!({"reason": message}),
                 diff: None,
-                delegated_to: None,
+                delegate: Delegate::default(),
+                detail: Detail::Normal,
                 place: Some(
                     first
                         .and_then(|fault| fault.place.as_ref())
@@ -245,6 +255,43 @@ impl Batch {
             self.fail_one(host, section, &message);
         }
     }
+}
+
+/// The event that an include happens.
+fn included(include: &Include, hosts: &[HostName]) -> Event {
+    Event::Included {
+        path: match &include.what {
+            IncludeWhat::Missing(_) => String::new(),
+            IncludeWhat::Tasks(path) => {
+                let nested = !include.task.frame.includes.is_empty();
+                absolute(path, nested).display().to_string()
+            }
+            IncludeWhat::Role(role) => role.name.clone(),
+        },
+        hosts: hosts.iter().map(ToString::to_string).collect(),
+        // As Ansible, which doesn't show what Python takes for nothing.
+        item: include
+            .label
+            .clone()
+            .filter(|label| !matches!(label.as_str(), "" | "0" | "False" | "None" | "[]" | "{}")),
+    }
+}
+
+/// A path from the root, without `.`; `..` stays where a file that was included names another, as Ansible shows it.
+fn absolute(path: &std::path::Path, nested: bool) -> PathBuf {
+    use std::path::Component;
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut clean = PathBuf::new();
+    for part in whole.components() {
+        match part {
+            Component::ParentDir if !nested => {
+                clean.pop();
+            }
+            Component::CurDir => {}
+            part => clean.push(part),
+        }
+    }
+    clean
 }
 
 /// A file inside itself for the nth time, with no end in sight.

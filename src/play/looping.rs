@@ -3,6 +3,7 @@
 use super::attempt::{Attempt, registered};
 use super::done::{Done, Effect, HostDone, Problem};
 use super::keep::{as_text, boolean, condition, number, render};
+use super::report::LoopReport;
 use super::view::fault;
 use crate::content::inventory::Var;
 use crate::content::place::Fault;
@@ -64,6 +65,11 @@ impl Attempt {
             }
         }
         collect(host_done, turns);
+        LoopReport {
+            attempt: self,
+            duration: started.elapsed(),
+        }
+        .tell(host_done);
     }
 
     /// One turn of a loop.
@@ -102,10 +108,22 @@ impl Attempt {
             done.result
                 .insert("msg".to_owned(), fault.message.clone().into());
             done.fault = Some(fault);
+            // Nothing is included for an item that failed.
+            let wanted = done.effects.len();
+            done.effects
+                .retain(|effect| !matches!(effect, Effect::Include(_)));
+            if done.effects.len() < wanted {
+                done.result.shift_remove("changed");
+            }
             item.clone()
         });
         // As Ansible prints it, which has been through JSON: a tuple is a list.
         let label = as_text(&Value::from_json(&label.to_json()));
+        for effect in &mut done.effects {
+            if let Effect::Include(include) = effect {
+                include.label = Some(label.clone());
+            }
+        }
         let mut turn = HostDone::of(&self.host);
         self.judge(&mut turn, done, &local, Some(label), started);
         turn
@@ -226,19 +244,20 @@ fn collect(host_done: &mut HostDone, turns: Vec<HostDone>) {
             .iter()
             .all(|turn| turn.ignored || !turn.done.is_failed());
     host_done.stays = turns.iter().any(|turn| turn.stays);
+    host_done.looped = true;
     let (mut results, mut notify, mut fault) = (Vec::new(), Vec::new(), None);
+    let no_log = turns.iter().any(|turn| turn.done.no_log);
+    let delegate = turns.last().map(|turn| turn.done.delegate.clone());
     for mut turn in turns {
         host_done.effects.append(&mut turn.effects);
         notify.append(&mut turn.done.notify);
         fault = turn.done.fault.or(fault);
         results.push(Json::Object(turn.done.result));
     }
-    let mut done = Done::ok().with("results", Json::Array(results));
-    for (name, holds) in [
-        ("skipped", skipped),
-        ("unreachable", unreachable),
-        ("failed", failed),
-    ] {
+    let mut done = Done::ok()
+        .with("results", Json::Array(results))
+        .with("skipped", skipped);
+    for (name, holds) in [("unreachable", unreachable), ("failed", failed)] {
         if holds {
             done = done.with(name, true);
         }
@@ -246,6 +265,8 @@ fn collect(host_done: &mut HostDone, turns: Vec<HostDone>) {
     done = done.with("msg", message).with("changed", changed);
     done.fault = fault;
     done.unreachable = unreachable;
+    done.no_log = no_log;
+    done.delegate = delegate.unwrap_or_default();
     if changed && !failed {
         done.notify = notify;
     }

@@ -1,6 +1,6 @@
 //! `meta`, and handlers.
 
-use super::batch::{Batch, Section};
+use super::batch::{Batch, Section, started};
 use super::hosts::{Failure, Standing};
 use super::keep::{as_text, condition, render};
 use super::run::Stop;
@@ -10,7 +10,7 @@ use crate::content::nearest::nearest;
 use crate::content::place::Fault;
 use crate::content::playbook::Task;
 use crate::content::template::Templar;
-use crate::journal::{Event, Level};
+use crate::journal::{Delegate, Detail, Event, Level, Status};
 use std::sync::{Arc, PoisonError};
 
 impl Batch {
@@ -18,6 +18,7 @@ impl Batch {
     pub(super) async fn meta(
         self: &Arc<Self>,
         task: &Arc<Task>,
+        name: &str,
         hosts: &[HostName],
         templar: &Templar,
     ) -> Result<(), Stop> {
@@ -32,8 +33,18 @@ impl Batch {
             "end_play" | "end_batch" | "clear_facts" | "clear_host_errors" | "refresh_inventory"
         );
         let asked = if for_all { &hosts[..1] } else { hosts };
+        let conditional = !matches!(
+            what.as_str(),
+            "noop" | "refresh_inventory" | "reset_connection"
+        );
         let mut chosen = Vec::new();
         for host in asked {
+            if self.free.is_none() {
+                let check = self.run.request.check;
+                self.run
+                    .sink
+                    .emit(started(task, name, hosts.len(), check, false));
+            }
             let templar = self.templar(&view, host);
             let mut holds = true;
             for when in task.frame.conditions() {
@@ -41,6 +52,13 @@ impl Batch {
             }
             if holds {
                 chosen.push(host.clone());
+            } else if conditional {
+                if let Some(last) = &self.free {
+                    *lock(last) = Some(task.id);
+                    let check = self.run.request.check;
+                    self.run.sink.emit(started(task, name, 1, check, false));
+                }
+                self.run.sink.emit(skipped(host, name, &what));
             }
         }
         if chosen.is_empty() {
@@ -117,7 +135,7 @@ impl Batch {
 
     fn note(&self, host: &HostName, text: &str) {
         self.run.sink.emit(Event::Note {
-            level: Level::Info,
+            level: Level::Debug,
             text: text.to_owned(),
             host: Some(host.to_string()),
         });
@@ -174,8 +192,20 @@ impl Batch {
     /// Marks the handlers that a name means.
     fn mark(self: &Arc<Self>, name: &str, host: &HostName) {
         for handler in self.handlers_named(name) {
-            let mut notified = lock(&self.notified);
-            notified.entry(handler.id).or_default().insert(host.clone());
+            let new = {
+                let mut notified = lock(&self.notified);
+                notified.entry(handler.id).or_default().insert(host.clone())
+            };
+            if new {
+                let name = self.handler_name(&handler).unwrap_or_default();
+                self.run.sink.emit(Event::Notified {
+                    handler: match handler.frame.role() {
+                        Some(role) => format!("{} : {name}", role.name),
+                        None => name,
+                    },
+                    host: host.to_string(),
+                });
+            }
         }
     }
 
@@ -336,6 +366,25 @@ impl Batch {
                 result: Some(crate::content::value::Value::from_json(&result)),
             }),
         );
+    }
+}
+
+/// The event that a host doesn't do what `meta` says.
+fn skipped(host: &HostName, name: &str, what: &str) -> Event {
+    let reason = format!("{what} conditional evaluated to False");
+    Event::HostResult {
+        host: host.to_string(),
+        task: name.to_owned(),
+        item: None,
+        status: Status::Skipped,
+        message: None,
+        result: serde_json::json!({"msg": what, "skip_reason": reason}),
+        diff: None,
+        delegate: Delegate::default(),
+        detail: Detail::Normal,
+        place: None,
+        hints: Vec::new(),
+        duration: 0.0,
     }
 }
 

@@ -24,6 +24,7 @@ mod report;
 mod request;
 mod run;
 mod start;
+mod stats;
 mod store;
 mod tags;
 mod view;
@@ -32,7 +33,7 @@ pub use hands::{Blob, Blobs, Connect, Exec, Lost, Whereabouts};
 pub use list::{Listing, PlayListing, TaskListing, list};
 pub use pool::Links;
 pub use request::{
-    Asker, BecomeSettings, FactSettings, Gathering, PlayError, Request, Source, Summary,
+    Asker, BecomeSettings, FactSettings, Gathering, PlayError, Request, Source, Summary, Tell,
 };
 
 use crate::journal::Sink;

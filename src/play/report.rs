@@ -2,7 +2,8 @@
 
 use super::attempt::Attempt;
 use super::done::Done;
-use crate::journal::{Event, Status};
+use super::done::HostDone;
+use crate::journal::{Detail, Event, Status};
 use serde_json::{Map, Value as Json};
 use std::time::Duration;
 
@@ -19,14 +20,15 @@ pub(super) struct ItemReport<'a> {
     pub duration: Duration,
     pub ignored: bool,
     pub stays: bool,
+    /// Differences are wanted.
+    pub diff: bool,
 }
+
+/// The label of an item that must not be shown, as Ansible prints it.
+const HIDDEN_ITEM: &str = "None";
 
 impl ItemReport<'_> {
     pub(super) fn tell(self, done: &Done) {
-        // An include that is to happen is told by its tasks.
-        if done.effects.is_empty() && done.said.as_deref() == Some(super::include::SILENT) {
-            return;
-        }
         let attempt = self.attempt;
         let hidden = done.no_log && !attempt.batch.run.request.show_no_log;
         let status = self.status(done);
@@ -46,19 +48,15 @@ impl ItemReport<'_> {
         let result = if hidden {
             censored(done)
         } else {
-            shown(&done.result)
+            shown(&done.result, bad || done.detail == Detail::Always)
         };
+        let shows_diff = !hidden && self.diff;
         attempt.emit(Event::HostResult {
             host: attempt.host.to_string(),
             task: attempt.name.to_string(),
-            item: self.item.map(|item| {
-                if hidden {
-                    // As Ansible prints the label of a censored item.
-                    "None".to_owned()
-                } else {
-                    item
-                }
-            }),
+            item: self
+                .item
+                .map(|item| if hidden { HIDDEN_ITEM.to_owned() } else { item }),
             status,
             message: if hidden && !done.unreachable {
                 None
@@ -66,10 +64,11 @@ impl ItemReport<'_> {
                 message(done, status)
             },
             result,
-            diff: (!hidden)
+            diff: shows_diff
                 .then(|| done.result.get("diff").cloned())
                 .flatten(),
-            delegated_to: done.delegated_to.clone(),
+            delegate: done.delegate.clone(),
+            detail: if hidden { Detail::Normal } else { done.detail },
             place,
             hints: if hidden { Vec::new() } else { hints },
             duration: self.duration.as_secs_f64(),
@@ -77,45 +76,90 @@ impl ItemReport<'_> {
     }
 
     fn status(&self, done: &Done) -> Status {
-        if done.unreachable {
-            return if self.stays {
-                Status::Ignored
-            } else {
-                Status::Unreachable
-            };
-        }
-        if done.is_failed() {
-            return match (self.ignored, self.attempt.rescuable) {
-                (true, _) => Status::Ignored,
-                (false, true) => Status::Rescued,
-                (false, false) => Status::Failed,
-            };
-        }
-        if done.is_skipped() {
-            Status::Skipped
-        } else if done.is_changed() {
-            Status::Changed
+        status(done, self.ignored, self.stays, self.attempt.rescuable)
+    }
+}
+
+fn status(done: &Done, ignored: bool, stays: bool, rescuable: bool) -> Status {
+    if done.unreachable {
+        return if stays {
+            Status::Ignored
         } else {
-            Status::Ok
-        }
+            Status::Unreachable
+        };
+    }
+    if done.is_failed() {
+        return match (ignored, rescuable) {
+            (true, _) => Status::Ignored,
+            (false, true) => Status::Rescued,
+            (false, false) => Status::Failed,
+        };
+    }
+    if done.is_skipped() {
+        Status::Skipped
+    } else if done.is_changed() {
+        Status::Changed
+    } else {
+        Status::Ok
+    }
+}
+
+/// The end of a loop that is ready to be told; its items were told before.
+pub(super) struct LoopReport<'a> {
+    pub attempt: &'a Attempt,
+    pub duration: Duration,
+}
+
+impl LoopReport<'_> {
+    pub(super) fn tell(self, whole: &HostDone) {
+        let (attempt, done) = (self.attempt, &whole.done);
+        let hidden = done.no_log && !attempt.batch.run.request.show_no_log;
+        let result = if hidden {
+            censored(done)
+        } else {
+            let mut result = done.result.clone();
+            result.shift_remove("results");
+            shown(&result, true)
+        };
+        attempt.emit(Event::LoopFinished {
+            host: attempt.host.to_string(),
+            task: attempt.name.to_string(),
+            status: status(done, whole.ignored, whole.stays, attempt.rescuable),
+            result,
+            delegate: done.delegate.clone(),
+            duration: self.duration.as_secs_f64(),
+        });
     }
 }
 
 fn censored(done: &Done) -> Json {
     let mut result = Map::new();
     result.insert("censored".to_owned(), CENSORED.into());
-    result.insert("changed".to_owned(), done.is_changed().into());
+    for name in ["attempts", "changed", "retries"] {
+        if let Some(value) = done.result.get(name) {
+            result.insert(name.to_owned(), value.clone());
+        }
+    }
+    // Whether the host was reached is no secret.
+    if done.unreachable {
+        result.insert("unreachable".to_owned(), true.into());
+    }
     Json::Object(result)
 }
 
-/// The result for people: lines that repeat texts are left out, long texts are cut.
-fn shown(result: &Map<String, Json>) -> Json {
+/// The result for people: lines that repeat texts are left out, long texts are cut where nobody asked for them.
+fn shown(result: &Map<String, Json>, whole: bool) -> Json {
     let entries = result
         .iter()
-        .filter(|(name, _)| !matches!(name.as_str(), "stdout_lines" | "stderr_lines" | "diff"))
+        .filter(|(name, _)| match name.as_str() {
+            // What can be told from the text.
+            "stdout_lines" | "stderr_lines" => !result.contains_key("rc"),
+            "diff" => false,
+            _ => true,
+        })
         .map(|(name, value)| {
             let value = match value {
-                Json::String(text) if text.len() > TEXT => {
+                Json::String(text) if !whole && text.len() > TEXT => {
                     let mut end = TEXT;
                     while !text.is_char_boundary(end) {
                         end -= 1;

@@ -50,6 +50,7 @@ pub struct Request {
     /// Run notified handlers also on hosts that failed.
     pub force_handlers: bool,
     pub verbosity: u8,
+    pub tell: Tell,
     /// Opens what ansible-vault encrypted.
     pub vault: Arc<Keyring>,
     /// Runs command lines on the controller, for `lookup('pipe', …)`; None: refused.
@@ -101,6 +102,15 @@ pub struct BecomeSettings {
     /// Default: sudo.
     pub method: Option<String>,
     pub password: Option<Secret<String>>,
+}
+
+/// Events that only some want to see.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tell {
+    /// When a task begins on each host.
+    pub starts: bool,
+    /// The arguments of tasks, as they were written.
+    pub arguments: bool,
 }
 
 /// When plays gather facts that don't say so themselves.
@@ -164,6 +174,7 @@ impl Request {
             facts: FactSettings::default(),
             force_handlers: false,
             verbosity: 0,
+            tell: Tell::default(),
             vault: Arc::default(),
             command: None,
             native: false,

@@ -1,12 +1,13 @@
 //! A run from its first playbook to its recap.
 
-use super::batch::{Batch, Section, percentage};
+use super::batch::{Batch, Section, absolute, percentage};
 use super::facts::Cache;
 use super::hands::Connect;
 use super::hosts::Recap;
-use super::keep::{as_text, boolean, render};
+use super::keep::{Rendered, as_text, boolean, render};
 use super::order::{batches, order};
 use super::request::{Gathering, PlayError, Request};
+use super::stats::Stats;
 use super::store::{Store, lock};
 use super::tags::Tags;
 use crate::content::inventory::{HostName, Unknown, Var, Vars};
@@ -15,7 +16,7 @@ use crate::content::playbook::{Args, Frame, Keyword, Keywords, Loader, Play, Tas
 use crate::content::template::Templar;
 use crate::content::value::Value;
 use crate::content::vars::{HostScope, Learned};
-use crate::journal::{Event, Level, Sink};
+use crate::journal::{Event, Level, NO_HOSTS, Sink};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -38,6 +39,8 @@ pub(super) struct Run {
     pub forks: Arc<Semaphore>,
     pub width: usize,
     pub cache: Option<Cache>,
+    /// What `set_stats` keeps.
+    pub stats: Arc<Stats>,
     pub warned: Mutex<HashSet<String>>,
     /// The task of `start_at` wasn't reached yet.
     pub waiting: Mutex<bool>,
@@ -145,18 +148,25 @@ impl Run {
                 .map(|value| as_text(&value))
                 .as_deref(),
         );
+        let check = Rendered {
+            frame: &play.frame,
+            templar: &templar,
+        };
+        let check = check.flag(Keyword::CheckMode).unwrap_or(None);
+        let check = check.unwrap_or(self.request.check);
         let started = |hosts: &[HostName]| {
             self.sink.emit(Event::PlayStarted {
                 name: name.clone(),
                 hosts: hosts.iter().map(ToString::to_string).collect(),
-                place: Some(play.place.to_string()),
+                check,
+                place: Some(absolute(&play.place)),
             });
         };
         if hosts.is_empty() {
             started(&hosts);
             self.sink.emit(Event::Note {
                 level: Level::Info,
-                text: "skipping: no hosts matched".to_owned(),
+                text: NO_HOSTS.to_owned(),
                 host: None,
             });
             return Ok(true);

@@ -5,6 +5,7 @@ use super::hands::Connect;
 use super::hosts::Recap;
 use super::request::{PlayError, Request, Source, Summary};
 use super::run::Run;
+use super::stats::Stats;
 use super::store::{Store, lock};
 use super::tags::Tags;
 use super::view::fault;
@@ -127,6 +128,8 @@ fn statics(request: &Request) -> Arc<Vars> {
 
 /// A playbook that was read and found right.
 struct Ready {
+    /// The playbook, as it was given.
+    path: Option<PathBuf>,
     loader: Loader,
     dir: PathBuf,
     plays: Vec<Arc<Play>>,
@@ -145,6 +148,7 @@ pub(super) async fn run(
     // Facts, added hosts and failures go on from one playbook to the next.
     let store = Arc::new(Store::new(Arc::clone(&request.inventory)));
     let recap = Arc::new(Recap::default());
+    let stats = Arc::new(Stats::default());
     let mut waiting = request.start_at.is_some();
     let mut outcome = Ok(true);
     for one in ready {
@@ -162,6 +166,7 @@ pub(super) async fn run(
             forks: Arc::new(Semaphore::new(width)),
             width,
             cache: Cache::of(&request.facts),
+            stats: Arc::clone(&stats),
             warned: Mutex::default(),
             waiting: Mutex::new(waiting),
             broken: Mutex::default(),
@@ -171,11 +176,19 @@ pub(super) async fn run(
             run.warn(&format!("{}{}", warning.message, at.unwrap_or_default()));
         }
         run.load_facts();
+        if let Some(path) = &one.path {
+            sink.emit(Event::PlaybookStarted {
+                path: path.display().to_string(),
+                plays: one.plays.len(),
+                check: request.check,
+            });
+        }
         outcome = run.plays(&one.plays).await;
         waiting = *lock(&run.waiting);
         if outcome.is_ok() {
             let hosts = recap.table(&store.inventory().hosts());
-            sink.emit(Event::Stats { hosts });
+            let custom = stats.all();
+            sink.emit(Event::Stats { hosts, custom });
         }
         if !matches!(outcome, Ok(true)) || recap.exit_code() != 0 {
             break;
@@ -214,6 +227,7 @@ fn read(request: &Request, extra: &Arc<Vars>) -> Result<Vec<Ready>, Vec<Fault>> 
                 let loader = loader(request, extra);
                 match loader.playbook(path) {
                     Ok(playbook) => ready.push(Ready {
+                        path: Some(path.clone()),
                         loader,
                         dir: playbook.dir,
                         plays: playbook.plays,
@@ -237,6 +251,7 @@ fn read(request: &Request, extra: &Arc<Vars>) -> Result<Vec<Ready>, Vec<Fault>> 
             let dir = request.working_directory.clone();
             match super::adhoc::plays(&loader, pattern, module, args, &dir) {
                 Ok(plays) => ready.push(Ready {
+                    path: None,
                     loader,
                     dir,
                     plays,

@@ -2,6 +2,7 @@
 //! below it what the command printed, or the result as JSON.
 
 use super::color::{Paint, Tone};
+use super::results::Format;
 use super::{diff, json};
 use crate::journal::{Event, Status};
 use serde_json::Value;
@@ -28,7 +29,7 @@ pub fn draw(event: &Event, module: Option<&str>, paint: Paint) -> String {
     let code = result.get("rc").filter(|_| ran);
     let mut text = changes
         .as_ref()
-        .map(|changes| diff::draw(changes, paint))
+        .map(|changes| diff::draw(changes, Format::default(), paint))
         .unwrap_or_default();
     let body = match (status, code) {
         (Status::Skipped, _) => format!("{host} | SKIPPED"),
@@ -104,7 +105,8 @@ mod tests {
             message: None,
             result,
             diff: None,
-            delegated_to: None,
+            delegate: Default::default(),
+            detail: Default::default(),
             place: None,
             hints: vec![],
             duration: 0.1,

@@ -1,59 +1,86 @@
-//! Draws what a module returned as `diff`, as a unified diff.
+//! Draws what a module returned as `diff`, as Ansible does: a unified diff, or the text that the module prepared.
 
 use super::color::{Paint, Tone};
+use super::difflib;
+use super::results::Format;
+use crate::content::template::eval::lines;
 use serde_json::Value;
-use similar::TextDiff;
 
-/// A diff or a list of them as text; nothing where both sides are equal.
-pub fn draw(diff: &Value, paint: Paint) -> String {
+/// Lines around a change.
+const CONTEXT: usize = 3;
+
+/// A diff or a list of them as text, an empty line behind each; nothing where both sides are equal.
+pub fn draw(diff: &Value, format: Format, paint: Paint) -> String {
     match diff {
-        Value::Array(diffs) => diffs.iter().map(|diff| one(diff, paint)).collect(),
-        diff => one(diff, paint),
+        Value::Array(diffs) => diffs.iter().map(|diff| one(diff, format, paint)).collect(),
+        diff => one(diff, format, paint),
     }
 }
 
-fn one(diff: &Value, paint: Paint) -> String {
+fn one(diff: &Value, format: Format, paint: Paint) -> String {
+    let mut text = String::new();
+    for (name, what) in [("dst", "destination"), ("src", "source")] {
+        if diff.get(format!("{name}_binary")).is_some() {
+            text += &format!("diff skipped: {what} file appears to be binary\n");
+        }
+    }
+    for (name, what) in [("dst", "destination"), ("src", "source")] {
+        if let Some(size) = diff.get(format!("{name}_larger")) {
+            text += &format!("diff skipped: {what} file size is greater than {size}\n");
+        }
+    }
+    if let (Some(before), Some(after)) = (diff.get("before"), diff.get("after")) {
+        text += &sides(diff, before, after, format, paint);
+    }
     if let Some(prepared) = diff.get("prepared").and_then(Value::as_str) {
-        return paint_lines(prepared, paint);
+        text += prepared;
     }
-    let side = |name: &str| match diff.get(name) {
-        None | Some(Value::Null) => String::new(),
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => serde_json::to_string_pretty(other)
-            .map(|text| text + "\n")
-            .unwrap_or_default(),
+    text
+}
+
+fn sides(diff: &Value, before: &Value, after: &Value, format: Format, paint: Paint) -> String {
+    let side = |value: &Value| match value {
+        Value::Null => Vec::new(),
+        Value::String(text) => ended(text),
+        Value::Object(_) => ended(&format.diffed(value)),
+        other => ended(&other.to_string()),
     };
-    let (before, after) = (side("before"), side("after"));
-    if before == after {
-        return String::new();
-    }
-    let header = |name: &str, fallback: &str| match diff.get(name).and_then(Value::as_str) {
-        Some(path) => format!("{fallback}: {path}"),
+    let header = |name: &str, fallback: &str| match diff.get(name) {
+        Some(Value::String(path)) => format!("{fallback}: {path}"),
+        Some(other) => format!("{fallback}: {other}"),
         None => fallback.to_owned(),
     };
-    let text = TextDiff::from_lines(&before, &after)
-        .unified_diff()
-        .context_radius(3)
-        .header(
-            &header("before_header", "before"),
-            &header("after_header", "after"),
-        )
-        .to_string();
-    paint_lines(&text, paint)
+    let lines = difflib::unified(
+        &side(before),
+        &side(after),
+        &header("before_header", "before"),
+        &header("after_header", "after"),
+        CONTEXT,
+    );
+    if lines.is_empty() {
+        return String::new();
+    }
+    let painted = lines.iter().map(|line| {
+        let tone = match line.as_bytes() {
+            [b'+', ..] => Tone::Good,
+            [b'-', ..] => Tone::Bad,
+            [b'@', b'@', ..] => Tone::Skipped,
+            _ => Tone::Plain,
+        };
+        paint.text(tone, line)
+    });
+    painted.chain(["\n".to_owned()]).collect()
 }
 
-fn paint_lines(text: &str, paint: Paint) -> String {
-    text.lines()
-        .map(|line| {
-            let tone = match line.as_bytes().first() {
-                Some(b'+') => Tone::Good,
-                Some(b'-') => Tone::Bad,
-                Some(b'@') => Tone::Skipped,
-                _ => Tone::Plain,
-            };
-            paint.text(tone, line) + "\n"
-        })
-        .collect()
+/// Lines with their ends; that the last has none is said.
+fn ended(text: &str) -> Vec<String> {
+    let mut found: Vec<String> = lines(text, true).into_iter().map(str::to_owned).collect();
+    if let Some(last) = found.last_mut()
+        && !last.ends_with('\n')
+    {
+        last.push_str("\n\\ No newline at end of file\n");
+    }
+    found
 }
 
 #[cfg(test)]
@@ -61,10 +88,14 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn drawn(diff: &Value) -> String {
+        draw(diff, Format::default(), Paint { on: false })
+    }
+
     #[test]
     fn shows_the_lines_that_change() {
         let diff = json!({"before": "a\nb\n", "after": "a\nc\n", "before_header": "/etc/x", "after_header": "/etc/x"});
-        insta::assert_snapshot!(draw(&diff, Paint { on: false }), @r"
+        insta::assert_snapshot!(drawn(&diff), @r"
         --- before: /etc/x
         +++ after: /etc/x
         @@ -1,2 +1,2 @@
@@ -76,9 +107,6 @@ mod tests {
 
     #[test]
     fn equal_sides_are_no_diff() {
-        assert_eq!(
-            draw(&json!({"before": "a", "after": "a"}), Paint { on: false }),
-            ""
-        );
+        assert_eq!(drawn(&json!({"before": "a", "after": "a"})), "");
     }
 }

@@ -1,36 +1,36 @@
 //! Draws the events of a run for people: plays as ansible-playbook prints them, operations as numbered steps.
 
+use super::callback::{Callbacks, Settings};
 use super::color::{Paint, Tone};
-use super::{adhoc, diff, json, plan};
-use crate::journal::{Counts, Event, Level, Outcome, Record, RunEnd, Status};
-use indexmap::IndexMap;
-use serde_json::Value;
+use super::screen::Screen;
+use super::{adhoc, plan};
+use crate::journal::{Event, Level, NO_HOSTS, NO_MORE_HOSTS, Outcome, Record, RunEnd};
 use std::io::{self, Write};
 
-/// Columns of a banner, as in Ansible when its output is no terminal.
-const BANNER: usize = 79;
-/// Lines of output of a failed command that are shown.
-const TAIL: usize = 20;
-
-/// How much is drawn.
-#[derive(Debug, Clone, Copy)]
+/// How runs are drawn.
+#[derive(Debug, Clone)]
 pub struct Style {
     pub color: bool,
     /// Progress is drawn over itself.
     pub terminal: bool,
+    /// Width of banners.
+    pub columns: usize,
     /// 1: also the results of tasks that went well.
     pub verbosity: u8,
+    /// How plays are drawn.
+    pub callbacks: Settings,
 }
 
 /// Draws one record after the other.
 pub struct Human<W> {
-    out: W,
+    screen: Screen<W>,
     paint: Paint,
     style: Style,
-    /// The module of the task under way: `debug` is drawn in full.
-    module: Option<String>,
+    callbacks: Callbacks,
     /// The run is a task by itself (`kopsrun exec`): what it printed is what was asked for.
     ad_hoc: bool,
+    /// The run is of plays only.
+    plays: bool,
     steps: usize,
     step: usize,
     /// A progress line stands and must be cleared before the next line.
@@ -38,13 +38,21 @@ pub struct Human<W> {
 }
 
 impl<W: Write> Human<W> {
-    pub fn new(out: W, style: Style) -> Self {
+    /// Warnings, and failures where the settings of callbacks want it, go to `err`.
+    pub fn new(out: W, err: Box<dyn Write + Send>, style: Style) -> Self {
+        let paint = Paint { on: style.color };
         Self {
-            out,
-            paint: Paint { on: style.color },
+            screen: Screen {
+                out,
+                err,
+                paint,
+                columns: style.columns,
+            },
+            paint,
+            callbacks: Callbacks::new(style.callbacks.clone()),
             style,
-            module: None,
             ad_hoc: false,
+            plays: false,
             steps: 0,
             step: 0,
             progress: false,
@@ -63,31 +71,35 @@ impl<W: Write> Human<W> {
         match &record.event {
             Event::RunStarted { id, command, .. } => {
                 self.ad_hoc = command == "exec";
+                self.plays = command == "play";
                 self.run_started(id, command)?;
             }
             Event::RunResumed { user, host, .. } => {
                 self.line(Tone::Dim, &format!("resumed by {user} on {host}"))?;
             }
-            Event::PlayStarted { .. } | Event::Stats { .. } if self.ad_hoc => {}
-            Event::PlayStarted { name, .. } => self.banner(&format!("PLAY [{name}]"))?,
-            Event::TaskStarted {
-                name,
-                module,
-                role,
-                handler,
-                ..
-            } => {
-                self.module.clone_from(module);
+            Event::HostResult { .. } if self.ad_hoc => {
+                let text = adhoc::draw(&record.event, self.callbacks.module(), self.paint);
+                self.screen.out.write_all(text.as_bytes())?;
+            }
+            Event::PlaybookStarted { .. }
+            | Event::PlayStarted { .. }
+            | Event::TaskStarted { .. }
+            | Event::HostStarted { .. }
+            | Event::HostResult { .. }
+            | Event::LoopFinished { .. }
+            | Event::Included { .. }
+            | Event::Retrying { .. }
+            | Event::Polled { .. }
+            | Event::Notified { .. }
+            | Event::Stats { .. } => match self.ad_hoc {
+                true => self.callbacks.follow(&record.event),
+                false => self.callbacks.draw(record, &mut self.screen)?,
+            },
+            Event::Note { text, .. } if text == NO_HOSTS || text == NO_MORE_HOSTS => {
                 if !self.ad_hoc {
-                    self.task_banner(name, role.as_deref(), *handler)?;
+                    self.callbacks.draw(record, &mut self.screen)?;
                 }
             }
-            Event::HostResult { .. } if self.ad_hoc => {
-                let text = adhoc::draw(&record.event, self.module.as_deref(), self.paint);
-                self.out.write_all(text.as_bytes())?;
-            }
-            Event::HostResult { .. } => self.result(&record.event)?,
-            Event::Stats { hosts } => self.recap(hosts)?,
             Event::Plan {
                 title,
                 notes,
@@ -96,7 +108,7 @@ impl<W: Write> Human<W> {
                 self.steps = steps.len();
                 self.step = 0;
                 let text = plan::draw(title, notes, steps, self.paint);
-                self.out.write_all(text.as_bytes())?;
+                self.screen.out.write_all(text.as_bytes())?;
             }
             Event::StepStarted { title, .. } => {
                 self.step += 1;
@@ -134,33 +146,15 @@ impl<W: Write> Human<W> {
                 end, message, next, ..
             } => self.finished(*end, message.as_deref(), next)?,
         }
-        self.out.flush()
+        self.screen.out.flush()
     }
 
     fn line(&mut self, tone: Tone, text: &str) -> io::Result<()> {
-        writeln!(self.out, "{}", self.paint.text(tone, text))
-    }
-
-    fn banner(&mut self, title: &str) -> io::Result<()> {
-        let stars = BANNER.saturating_sub(title.chars().count()).max(3);
-        writeln!(
-            self.out,
-            "\n{} {}",
-            self.paint.text(Tone::Strong, title),
-            "*".repeat(stars)
-        )
-    }
-
-    fn task_banner(&mut self, name: &str, role: Option<&str>, handler: bool) -> io::Result<()> {
-        let kind = if handler { "RUNNING HANDLER" } else { "TASK" };
-        match role {
-            Some(role) => self.banner(&format!("{kind} [{role} : {name}]")),
-            None => self.banner(&format!("{kind} [{name}]")),
-        }
+        writeln!(self.screen.out, "{}", self.paint.text(tone, text))
     }
 
     fn run_started(&mut self, id: &str, command: &str) -> io::Result<()> {
-        if self.style.verbosity > 0 || command != "play" && command != "exec" {
+        if command != "play" && (self.style.verbosity > 0 || command != "exec") {
             self.line(Tone::Dim, &format!("run {id}"))?;
         }
         Ok(())
@@ -184,107 +178,6 @@ impl<W: Write> Human<W> {
         }
     }
 
-    fn result(&mut self, event: &Event) -> io::Result<()> {
-        let Event::HostResult {
-            host,
-            item,
-            status,
-            message,
-            result,
-            diff,
-            delegated_to,
-            place,
-            hints,
-            ..
-        } = event
-        else {
-            return Ok(());
-        };
-        if let Some(diff) = diff {
-            let text = diff::draw(diff, self.paint);
-            self.out.write_all(text.as_bytes())?;
-        }
-        let (word, tone) = match status {
-            Status::Ok => ("ok", Tone::Good),
-            Status::Changed => ("changed", Tone::Changed),
-            Status::Skipped => ("skipping", Tone::Skipped),
-            Status::Failed | Status::Rescued | Status::Ignored if item.is_some() => {
-                ("failed", Tone::Bad)
-            }
-            Status::Failed | Status::Rescued | Status::Ignored | Status::Unreachable => {
-                ("fatal", Tone::Bad)
-            }
-        };
-        let mut line = match delegated_to {
-            Some(delegate) => format!("{word}: [{host} -> {delegate}]"),
-            None => format!("{word}: [{host}]"),
-        };
-        let bad = !matches!(status, Status::Ok | Status::Changed | Status::Skipped);
-        if let Some(item) = item {
-            let arrow = if bad { "" } else { " =>" };
-            let behind = if *status == Status::Skipped { " " } else { "" };
-            line.push_str(&format!("{arrow} (item={item}){behind}"));
-        }
-        match status {
-            Status::Failed | Status::Rescued | Status::Ignored => {
-                if item.is_none() {
-                    line.push_str(": FAILED!");
-                }
-                line.push_str(&why(message.as_deref(), result));
-            }
-            Status::Unreachable => {
-                line.push_str(": UNREACHABLE!");
-                line.push_str(&why(message.as_deref(), result));
-            }
-            Status::Ok | Status::Changed if self.module.as_deref() == Some("debug") => {
-                line.push_str(&format!(" => {}", indented(result)));
-            }
-            Status::Ok | Status::Changed | Status::Skipped if self.style.verbosity > 0 => {
-                line.push_str(&format!(" => {}", json::one_line(result)));
-            }
-            _ => {}
-        }
-        self.line(tone, &line)?;
-        // Whoever watches is told more; what programs read is what Ansible prints.
-        if bad && self.style.terminal {
-            self.output_of(result)?;
-            if let Some(place) = place {
-                self.line(Tone::Plain, &format!("  task at {place}"))?;
-            }
-            self.hints(hints)?;
-        }
-        if *status == Status::Ignored {
-            self.line(Tone::Skipped, "...ignoring")?;
-        }
-        Ok(())
-    }
-
-    /// The last lines that a failed command wrote.
-    fn output_of(&mut self, result: &Value) -> io::Result<()> {
-        for stream in ["stdout", "stderr"] {
-            let text = result
-                .get(stream)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .trim_end();
-            if text.is_empty() {
-                continue;
-            }
-            let lines: Vec<&str> = text.lines().collect();
-            let left_out = lines.len().saturating_sub(TAIL);
-            let more = if left_out > 0 {
-                format!(" (the last {TAIL} of {} lines)", lines.len())
-            } else {
-                String::new()
-            };
-            self.line(Tone::Plain, &format!("  {stream}{more}:"))?;
-            for line in &lines[left_out..] {
-                self.line(Tone::Plain, &format!("    {line}"))?;
-            }
-        }
-        Ok(())
-    }
-
     fn hints(&mut self, hints: &[String]) -> io::Result<()> {
         for hint in hints {
             self.line(Tone::Plain, &format!("  hint: {hint}"))?;
@@ -292,33 +185,19 @@ impl<W: Write> Human<W> {
         Ok(())
     }
 
-    fn recap(&mut self, hosts: &IndexMap<String, Counts>) -> io::Result<()> {
-        self.banner("PLAY RECAP")?;
-        for (host, c) in hosts {
-            let tone = match (c.failed + c.unreachable, c.changed) {
-                (0, 0) => Tone::Good,
-                (0, _) => Tone::Changed,
-                _ => Tone::Bad,
-            };
-            let name = self.paint.text(tone, &format!("{host:<26}"));
-            writeln!(
-                self.out,
-                "{name} : ok={:<4} changed={:<4} unreachable={:<4} failed={:<4} skipped={:<4} rescued={:<4} ignored={:<4}",
-                c.ok, c.changed, c.unreachable, c.failed, c.skipped, c.rescued, c.ignored
-            )?;
-        }
-        writeln!(self.out)
-    }
-
     fn note(&mut self, level: Level, text: &str, host: Option<&str>) -> io::Result<()> {
         let (prefix, tone) = match level {
-            Level::Debug if self.style.verbosity < 2 => return Ok(()),
+            Level::Debug if self.style.verbosity < 3 => return Ok(()),
             Level::Debug => ("", Tone::Dim),
             Level::Info => ("", Tone::Plain),
             Level::Warning => ("[WARNING]: ", Tone::Warning),
             Level::Error => ("error: ", Tone::Bad),
         };
         let host = host.map(|host| format!("{host}: ")).unwrap_or_default();
+        // As Ansible, which keeps its standard output for what plays say.
+        if level == Level::Warning && (self.plays || self.ad_hoc) {
+            return self.screen.error(tone, &format!("{prefix}{host}{text}"));
+        }
         let indent = if self.step > 0 && prefix.is_empty() {
             "      "
         } else {
@@ -335,14 +214,14 @@ impl<W: Write> Human<W> {
             (Some(done), Some(total)) if total > 0 => format!(" {done}/{total}"),
             _ => String::new(),
         };
-        write!(self.out, "\r\x1b[2K      {text}{share}")?;
+        write!(self.screen.out, "\r\x1b[2K      {text}{share}")?;
         self.progress = true;
-        self.out.flush()
+        self.screen.out.flush()
     }
 
     fn clear_progress(&mut self) -> io::Result<()> {
         if std::mem::take(&mut self.progress) {
-            write!(self.out, "\r\x1b[2K")?;
+            write!(self.screen.out, "\r\x1b[2K")?;
         }
         Ok(())
     }
@@ -379,72 +258,26 @@ fn tail(message: Option<&str>) -> String {
         .unwrap_or_default()
 }
 
-/// What failed: the whole result as Ansible prints it.
-fn why(message: Option<&str>, result: &Value) -> String {
-    let mut shown = result.clone();
-    if let Some(map) = shown.as_object_mut() {
-        for key in ["failed", "diff", "invocation"] {
-            map.shift_remove(key);
-        }
-        for stream in ["stdout", "stderr"] {
-            let lines = map.get(stream).and_then(Value::as_str).map(lines_of);
-            if let Some(lines) = lines {
-                map.insert(format!("{stream}_lines"), lines);
-            }
-        }
-        if let (Some(message), false) = (message, map.contains_key("msg")) {
-            map.insert("msg".into(), message.into());
-        }
-        map.sort_keys();
-        return format!(" => {}", json::one_line(&shown));
-    }
-    message
-        .map(|message| format!(" => {message}"))
-        .unwrap_or_default()
-}
-
-/// The lines of an output, as results carry them beside the text.
-fn lines_of(text: &str) -> Value {
-    text.lines().map(Value::from).collect()
-}
-
-/// A dictionary over several lines, four spaces deep, as the debug task shows it.
-fn indented(result: &Value) -> String {
-    let mut shown = result.clone();
-    if let Some(map) = shown.as_object_mut() {
-        let variable = |name: &str| map.get(name).and_then(Value::as_str).map(str::to_owned);
-        let of_loop = [variable("ansible_loop_var"), variable("ansible_index_var")];
-        let common = [
-            "changed",
-            "failed",
-            "skipped",
-            "ansible_loop_var",
-            "ansible_index_var",
-        ];
-        for key in common
-            .into_iter()
-            .chain(of_loop.iter().flatten().map(String::as_str))
-        {
-            map.shift_remove(key);
-        }
-    }
-    json::indented(&shown)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::journal::{Counts, Status};
+    use indexmap::IndexMap;
+    use serde_json::{Value, json};
 
-    const QUIET: Style = Style {
-        color: false,
-        terminal: false,
-        verbosity: 0,
-    };
+    fn quiet() -> Style {
+        Style {
+            color: false,
+            terminal: false,
+            columns: 79,
+            verbosity: 0,
+            callbacks: Settings::default(),
+        }
+    }
 
     fn drawn(events: Vec<Event>) -> String {
         let mut out = Vec::new();
-        let mut human = Human::new(&mut out, QUIET);
+        let mut human = Human::new(&mut out, Box::new(io::sink()), quiet());
         for (seq, event) in events.into_iter().enumerate() {
             let time = "2026-11-20T22:40:00Z".parse().unwrap();
             human
@@ -467,7 +300,8 @@ mod tests {
             message: None,
             result,
             diff: None,
-            delegated_to: None,
+            delegate: Default::default(),
+            detail: Default::default(),
             place: Some("site.yml:4:7".into()),
             hints: vec![],
             duration: 0.1,
@@ -480,11 +314,15 @@ mod tests {
             Event::PlayStarted {
                 name: "all".into(),
                 hosts: vec!["node1".into()],
+                check: false,
                 place: None,
             },
             Event::TaskStarted {
                 name: "restart".into(),
                 module: Some("command".into()),
+                action: None,
+                check: false,
+                arguments: None,
                 role: Some("etcd".into()),
                 handler: false,
                 hosts: 1,
@@ -504,6 +342,7 @@ mod tests {
                         ..Counts::default()
                     },
                 )]),
+                custom: IndexMap::new(),
             },
         ]);
         insta::assert_snapshot!(text, @r#"

@@ -3,11 +3,15 @@
 
 mod adhoc;
 pub mod advice;
+pub mod callback;
 pub mod color;
-pub mod diff;
+mod diff;
+mod difflib;
 pub mod human;
 pub mod json;
 pub mod plan;
+pub mod results;
+pub mod screen;
 pub mod snippet;
 pub mod table;
 pub mod wrap;

@@ -29,12 +29,32 @@ const ASKED_AGAIN: usize = 2;
 fn compared(case: &Case, outcomes: &[Outcome]) -> String {
     let one = |outcome: &Outcome| {
         if case.stdout {
-            format!("{}EXIT {}\n", hosts_sorted(&outcome.stdout), outcome.rc)
+            let text = timeless(&hosts_sorted(&outcome.stdout));
+            format!("{text}EXIT {}\n", outcome.rc)
         } else {
             transcript(outcome, case.by_host)
         }
     };
     outcomes.iter().map(one).collect::<Vec<_>>().join("----\n")
+}
+
+/// What no two runs have in common: times, and the ids of jobs and plays.
+fn timeless(text: &str) -> String {
+    const CHANGING: [(&str, &str); 7] = [
+        (r#""(delta|start|end)": ?"[^"]*""#, r#""$1": "TIME""#),
+        (r"(delta|start|end): .*\d:\d\d.*", "$1: TIME"),
+        (r#"(jid=|"ansible_job_id": ")j?\d+\.\d+"#, "${1}JOB"),
+        (r"\.ansible_async/j?\d+\.\d+", ".ansible_async/JOB"),
+        (r#""id": "[-0-9a-f]{36}""#, r#""id": "ID""#),
+        (r"[A-Z]\w+day \d\d \w+ \d{4} .*", "CLOCK"),
+        (r"-* \d+\.\d\ds$", "TOOK"),
+    ];
+    let mut text = text.to_owned();
+    for (changing, put) in CHANGING {
+        let changing = fancy_regex::Regex::new(&format!("(?m){changing}")).expect("written here");
+        text = changing.replace_all(&text, put).into_owned();
+    }
+    text
 }
 
 /// Lists of hosts, which Ansible prints in no order.

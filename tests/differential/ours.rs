@@ -152,6 +152,9 @@ impl Reader {
                     None => name,
                 };
                 self.module = module.unwrap_or_default();
+                if self.module == "meta" {
+                    return Vec::new();
+                }
                 vec![Record::Task {
                     name: self.task.clone(),
                     handler,
@@ -162,8 +165,13 @@ impl Reader {
                 let text = note.map(|(_, name)| (*name).to_owned());
                 text.into_iter().map(|text| Record::Note { text }).collect()
             }
+            Event::HostResult { .. } if self.module == "meta" => Vec::new(),
+            // Told by what they bring in.
+            Event::HostResult {
+                status: Status::Ok, ..
+            } if self.module.starts_with("include_") && self.module != "include_vars" => Vec::new(),
             Event::HostResult { .. } => self.result(event).into_iter().collect(),
-            Event::Stats { hosts } => {
+            Event::Stats { hosts, .. } => {
                 let mut hosts: Vec<_> = hosts.into_iter().collect();
                 hosts.sort_by(|a, b| a.0.cmp(&b.0));
                 let recap = |(host, counts)| Record::Recap {

@@ -34,6 +34,9 @@ pub struct Style {
     pub flow: Option<bool>,
     /// Style of all scalars: `'`, `"` or `|`.
     pub scalars: Option<char>,
+    /// Text of several lines in `|` style, as Ansible's callbacks show it; Some(true): also what that style can't hold,
+    /// which then loses spaces, tabs and control characters.
+    pub blocks: Option<bool>,
     pub explicit_start: bool,
     pub explicit_end: bool,
 }
@@ -46,6 +49,7 @@ impl Style {
         sort_keys: true,
         flow: None,
         scalars: None,
+        blocks: None,
         explicit_start: false,
         explicit_end: false,
     };
@@ -107,6 +111,7 @@ pub fn dump(value: &Value, style: &Style) -> Result<String, Fault> {
         anchors: anchors(&representer.nodes, root),
         written: vec![false; representer.nodes.len()],
         nodes: representer.nodes,
+        blocks: false,
         emitter,
     };
     serializer
@@ -156,7 +161,10 @@ impl Representer<'_> {
             Value::Int(value) => self.scalar(INT, value.to_string()),
             Value::BigInt(value) => self.scalar(INT, value.to_string()),
             Value::Float(value) => self.scalar(FLOAT, float(*value)),
-            Value::Str(text) => self.scalar(STR, text.text.to_string()),
+            Value::Str(text) => match self.style.blocks {
+                Some(true) if is_block(&text.text) => self.scalar(STR, for_block(&text.text)),
+                _ => self.scalar(STR, text.text.to_string()),
+            },
             Value::List(items) => {
                 let address = Arc::as_ptr(items).cast::<()>() as usize;
                 let items = items.read().unwrap_or_else(PoisonError::into_inner).clone();
@@ -271,6 +279,47 @@ impl Representer<'_> {
     }
 }
 
+/// Text that is shown in a block where the style asks for that.
+fn is_block(text: &str) -> bool {
+    text.contains(['\n', '\u{85}', '\u{2028}', '\u{2029}'])
+}
+
+/// Text as a block can hold it: no tabs, nothing that isn't printed, and no spaces before an end of a line.
+fn for_block(text: &str) -> String {
+    let printed = |c: &char| {
+        matches!(*c, '\n' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}')
+            && *c != '\u{feff}'
+            || *c > '\u{ffff}'
+    };
+    let mut out = String::new();
+    let mut column = 0;
+    for c in text.trim_end().chars() {
+        match c {
+            '\t' => {
+                let width = 8 - column % 8;
+                out.extend(std::iter::repeat_n(' ', width));
+                column += width;
+            }
+            '\n' | '\r' => {
+                out.push(c);
+                column = 0;
+            }
+            c => {
+                out.push(c);
+                column += 1;
+            }
+        }
+    }
+    let mut found = String::new();
+    for c in out.chars().filter(printed) {
+        if is_block(c.encode_utf8(&mut [0; 4])) {
+            found.truncate(found.trim_end_matches(' ').len());
+        }
+        found.push(c);
+    }
+    found
+}
+
 /// True when Python could sort these keys: all numbers, all text, or all tuples of such.
 fn comparable(entries: &[(Key, Value)]) -> bool {
     entries
@@ -382,6 +431,7 @@ struct Serializer<'w> {
     anchors: Vec<Option<String>>,
     written: Vec<bool>,
     disguise: Disguise,
+    blocks: bool,
     emitter: Emitter<'w>,
 }
 
@@ -390,6 +440,7 @@ impl Serializer<'_> {
         self.emitter.emit(Event::stream_start(Encoding::Utf8))?;
         self.emitter
             .emit(Event::document_start(None, &[], !style.explicit_start))?;
+        self.blocks = style.blocks.is_some();
         self.node(root, style.scalars)?;
         self.emitter
             .emit(Event::document_end(!style.explicit_end))?;
@@ -407,6 +458,8 @@ impl Serializer<'_> {
         match &self.nodes[node] {
             Repr::Scalar { tag, text } => {
                 let text = self.disguise.hide(text);
+                let block = self.blocks && *tag == STR && is_block(&text);
+                let scalars = if block { Some('|') } else { scalars };
                 let event = scalar_event(anchor, tag, &text, scalars);
                 self.emitter.emit(event)
             }

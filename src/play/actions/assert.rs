@@ -2,6 +2,7 @@
 
 use crate::content::inventory::Var;
 use crate::content::value::Value;
+use crate::journal::Detail;
 use crate::play::call::Call;
 use crate::play::done::{Done, Problem};
 use crate::play::keep::{as_text, condition};
@@ -15,6 +16,11 @@ pub(super) fn run(call: &Call<'_>) -> Result<Done, Problem> {
         None => return Err(call.fault("assert: the argument that is missing").into()),
     };
     let quiet = call.flag("quiet", false);
+    let detail = if quiet {
+        Detail::Normal
+    } else {
+        Detail::Always
+    };
     for value in that {
         let var = Var {
             value,
@@ -29,11 +35,13 @@ pub(super) fn run(call: &Call<'_>) -> Result<Done, Problem> {
             fault
         })?;
         if !holds {
+            let rendered = call.templar.render(&var.value);
+            let rendered = rendered.unwrap_or_else(|_| var.value.clone());
             let message = call.args.get("fail_msg").or_else(|| call.args.get("msg"));
             let mut done = Done::ok()
                 .with("failed", true)
                 .with("evaluated_to", false)
-                .with("assertion", var.value.to_json())
+                .with("assertion", rendered.to_json())
                 .with(
                     "msg",
                     message.map_or_else(|| Json::from("Assertion failed"), Value::to_json),
@@ -43,6 +51,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Done, Problem> {
             let said = message.map_or_else(|| "Assertion failed".to_owned(), as_text);
             done.said = Some(format!("{said}: `{}` is false", as_text(&var.value)));
             done.fault = Some(fault);
+            done.detail = detail;
             return Ok(done);
         }
     }
@@ -51,6 +60,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Done, Problem> {
         .get("success_msg")
         .map_or_else(|| Json::from("All assertions passed"), Value::to_json);
     let mut done = Done::changed(false).with("msg", message.clone());
+    done.detail = detail;
     if !quiet {
         done.said = Some(
             message

@@ -91,7 +91,20 @@ async fn file(
     }
     args.insert("_original_basename".to_owned(), name.into());
     let blobs = Blobs::from([("content".to_owned(), content(call, path)?)]);
-    send(call, args, blobs).await
+    let mut done = send(call, args, blobs).await?;
+    // The new side of a difference is the file here.
+    let diff = done.result.get_mut("diff");
+    let content = diff.and_then(|diff| match diff {
+        Json::Array(diffs) => diffs
+            .iter_mut()
+            .find(|diff| diff.get("after_header").is_some()),
+        diff => Some(diff),
+    });
+    if let Some(header) = content.and_then(|diff| diff.get_mut("after_header")) {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        *header = path.display().to_string().into();
+    }
+    Ok(done)
 }
 
 /// What a file holds: of a vault (unless `decrypt: false`) what was encrypted, all others are streamed.

@@ -1,6 +1,7 @@
 //! `debug`: shows a text or a variable.
 
 use crate::content::value::Value;
+use crate::journal::Detail;
 use crate::play::call::Call;
 use crate::play::done::{Done, Problem};
 use crate::play::keep::{as_text, number};
@@ -9,8 +10,9 @@ use crate::play::view::{fault, text_of};
 pub(super) fn run(call: &Call<'_>) -> Result<Done, Problem> {
     let needed = call.args.get("verbosity").and_then(number).unwrap_or(0.0);
     if needed > f64::from(call.attempt.batch.run.request.verbosity) {
-        return Ok(Done::skipped("Verbosity threshold not met.")
-            .with("msg", "Verbosity threshold not met."));
+        return Ok(Done::ok()
+            .with("skipped", true)
+            .with("skipped_reason", "Verbosity threshold not met."));
     }
     let Some(var) = call.args.get("var") else {
         let message = call
@@ -21,6 +23,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Done, Problem> {
         let json = message.to_json();
         let mut done = Done::changed(false).with("msg", json.clone());
         done.said = Some(shown(&json));
+        done.detail = Detail::Always;
         return Ok(done);
     };
     let (name, value) = match text_of(var) {
@@ -53,6 +56,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Done, Problem> {
     let json = value.to_json();
     let mut done = Done::changed(false).with(&name, json.clone());
     done.said = Some(format!("{name}: {}", shown(&json)));
+    done.detail = Detail::Always;
     Ok(done)
 }
 

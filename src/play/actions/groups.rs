@@ -3,7 +3,7 @@
 use crate::play::call::Call;
 use crate::play::done::{Done, Effect, Problem};
 use crate::play::keep::as_text;
-use serde_json::json;
+use serde_json::{Map, json};
 
 /// Names under which `add_host` takes the host and its groups.
 const NAMES: [&str; 3] = ["name", "hostname", "host"];
@@ -30,7 +30,11 @@ pub(super) fn add_host(call: &Call<'_>) -> Result<Done, Problem> {
     }
     // At once: only then is known whether it changes anything.
     let batch = &call.attempt.batch;
-    let shown = json!({"host_name": name, "groups": groups});
+    let shown = json!({
+        "host_name": name,
+        "groups": groups,
+        "host_vars": vars.iter().map(|(name, value)| (name.clone(), value.to_json())).collect::<Map<_, _>>(),
+    });
     let changed = batch.run.store.add_host(&name, &groups, vars)?;
     if changed {
         batch.add(&name);

@@ -48,6 +48,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Done, Problem> {
         .collect();
     let names: Vec<String> = files
         .iter()
+        .map(|file| std::path::absolute(file).unwrap_or_else(|_| file.clone()))
         .map(|file| file.display().to_string())
         .collect();
     Ok(Done::changed(false)

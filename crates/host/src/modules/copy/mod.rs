@@ -415,5 +415,10 @@ fn diff(
         let after = measure(source.size());
         return Ok(content_diff(dest, &before, after.as_bytes()));
     }
-    Ok(content_diff(dest, &before, source.bytes(cx)?))
+    let mut diff = content_diff(dest, &before, source.bytes(cx)?);
+    // A file that wasn't there has no name.
+    if let (None, Some(diff)) = (old, diff.as_object_mut()) {
+        diff.shift_remove("before_header");
+    }
+    Ok(diff)
 }
