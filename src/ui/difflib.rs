@@ -168,9 +168,9 @@ fn longest(
     let (mut i, mut j, mut size) = (alo, blo, 0);
     // Lengths of the blocks that end with the line before, by where they end in `b`.
     let mut before: HashMap<usize, usize> = HashMap::new();
-    for at in alo..ahi {
+    for (at, line) in a.iter().enumerate().take(ahi).skip(alo) {
         let mut now = HashMap::new();
-        for &there in anchors.get(a[at].as_str()).into_iter().flatten() {
+        for &there in anchors.get(line.as_str()).into_iter().flatten() {
             if there < blo {
                 continue;
             }

@@ -237,7 +237,7 @@ impl Callbacks {
             (Main::Minimal, Some(whole)) => minimal::draw(&whole, task, settings, screen)?,
             (Main::Oneline, Some(whole)) => oneline::draw(&whole, task, settings, screen)?,
             (Main::Json(document), whole) => {
-                document.take(record, whole, task, settings, screen)?
+                document.take(record, whole, task, settings, screen)?;
             }
             (Main::Minimal | Main::Oneline | Main::Null, _) => {}
         }
