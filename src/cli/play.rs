@@ -4,7 +4,7 @@ use super::args::{Connection, Escalation, Format, Hosts, Records, Run};
 use super::context::Context;
 use super::failure::{Failure, Kind};
 use super::{listing, plays, record};
-use crate::play::{Request, Source};
+use crate::play::{Request, Retry, Source};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -99,6 +99,10 @@ pub(super) fn run(args: &Play, context: &Context) -> Result<u8, Failure> {
         context,
     )?;
     request.facts.flush = args.flush_cache;
+    if config.flag("RETRY_FILES_ENABLED") {
+        let dir = config.path("RETRY_FILES_SAVE_PATH");
+        request.retry = dir.map_or(Retry::BesidePlaybook, Retry::In);
+    }
     request.library = library(&args.module_path, context);
     plays::some_hosts(&request.inventory, "all", request.limit.as_deref(), context)?;
     let only = &args.only;

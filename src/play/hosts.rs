@@ -148,6 +148,14 @@ impl Recap {
         lock(&self.failed).len() + lock(&self.unreachable).len()
     }
 
+    /// Hosts that failed or weren't reached, by name.
+    pub(super) fn lost_or_failed(&self) -> Vec<HostName> {
+        let failed = lock(&self.failed).clone();
+        let mut hosts: Vec<HostName> = lock(&self.unreachable).union(&failed).cloned().collect();
+        hosts.sort();
+        hosts
+    }
+
     pub(super) fn failed_count(&self) -> usize {
         lock(&self.failed).len()
     }

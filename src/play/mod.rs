@@ -22,6 +22,7 @@ mod pool;
 mod prompt;
 mod report;
 mod request;
+mod retry;
 mod run;
 mod start;
 mod stats;
@@ -33,7 +34,8 @@ pub use hands::{Blob, Blobs, Connect, Exec, Lost, Whereabouts};
 pub use list::{Listing, PlayListing, TaskListing, list};
 pub use pool::Links;
 pub use request::{
-    Asker, BecomeSettings, FactSettings, Gathering, PlayError, Request, Source, Summary, Tell,
+    Asker, BecomeSettings, FactSettings, Gathering, PlayError, Request, Retry, Source, Summary,
+    Tell,
 };
 
 use crate::journal::Sink;

@@ -51,6 +51,8 @@ pub struct Request {
     pub force_handlers: bool,
     pub verbosity: u8,
     pub tell: Tell,
+    /// Where a list of the hosts that failed is written (`NAME.retry`), for `--limit @NAME.retry`.
+    pub retry: Retry,
     /// Opens what ansible-vault encrypted.
     pub vault: Arc<Keyring>,
     /// Runs command lines on the controller, for `lookup('pipe', …)`; None: refused.
@@ -102,6 +104,15 @@ pub struct BecomeSettings {
     /// Default: sudo.
     pub method: Option<String>,
     pub password: Option<Secret<String>>,
+}
+
+/// Lists of hosts that failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Retry {
+    #[default]
+    Never,
+    BesidePlaybook,
+    In(PathBuf),
 }
 
 /// Events that only some want to see.
@@ -175,6 +186,7 @@ impl Request {
             force_handlers: false,
             verbosity: 0,
             tell: Tell::default(),
+            retry: Retry::default(),
             vault: Arc::default(),
             command: None,
             native: false,

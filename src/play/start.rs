@@ -187,6 +187,9 @@ pub(super) async fn run(
         waiting = *lock(&run.waiting);
         if outcome.is_ok() {
             let hosts = recap.table(&store.inventory().hosts());
+            if let Some(path) = &one.path {
+                super::retry::write(path, request, &recap, sink.as_ref());
+            }
             let custom = stats.all();
             sink.emit(Event::Stats { hosts, custom });
         }
