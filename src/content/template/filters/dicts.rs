@@ -32,6 +32,14 @@ pub(super) const FILTERS: &[Filter] = &[
         dictsort,
         ("{'b': 1, 'A': 2} | dictsort", "[('A', 2), ('b', 1)]"),
     ),
+    filter(
+        "lists_mergeby",
+        lists_mergeby,
+        (
+            "[{'i': 2, 'x': 1}] | lists_mergeby([{'i': 2, 'y': 3}, {'i': 1}], 'i')",
+            "[{'i': 1}, {'i': 2, 'x': 1, 'y': 3}]",
+        ),
+    ),
     filter("items", items, ("{'a': 1} | items | list", "[('a', 1)]")),
     filter(
         "rekey_on_member",
@@ -61,23 +69,7 @@ enum Lists {
 
 fn combine(_: &mut Interp, value: &Value, mut args: Args) -> Outcome {
     let recursive = args.take_flag("recursive", false);
-    let lists = match args.take("list_merge") {
-        None => Lists::Replace,
-        Some(name) => match text_of(&name)?.as_str() {
-            "replace" => Lists::Replace,
-            "keep" => Lists::Keep,
-            "append" => Lists::Append,
-            "prepend" => Lists::Prepend,
-            "append_rp" => Lists::AppendRp,
-            "prepend_rp" => Lists::PrependRp,
-            other => {
-                return Err(TemplateError::new(format!(
-                    "combine(): list_merge can't be '{other}'"
-                ))
-                .hint("Known: replace, keep, append, prepend, append_rp, prepend_rp."));
-            }
-        },
-    };
+    let lists = lists_of(&mut args, "combine")?;
     args.no_more_names("combine", &["recursive", "list_merge"])?;
     let mut terms = vec![value.clone()];
     terms.extend(args.positional);
@@ -99,6 +91,65 @@ fn combine(_: &mut Interp, value: &Value, mut args: Args) -> Outcome {
         });
     }
     Ok(Value::dict(merged.unwrap_or_default()))
+}
+
+/// The argument `list_merge`.
+fn lists_of(args: &mut Args, what: &str) -> Outcome<Lists> {
+    Ok(match args.take("list_merge") {
+        None => Lists::Replace,
+        Some(name) => match text_of(&name)?.as_str() {
+            "replace" => Lists::Replace,
+            "keep" => Lists::Keep,
+            "append" => Lists::Append,
+            "prepend" => Lists::Prepend,
+            "append_rp" => Lists::AppendRp,
+            "prepend_rp" => Lists::PrependRp,
+            other => {
+                return Err(
+                    TemplateError::new(format!("{what}(): list_merge can't be '{other}'"))
+                        .hint("Known: replace, keep, append, prepend, append_rp, prepend_rp."),
+                );
+            }
+        },
+    })
+}
+
+/// Lists of dictionaries in one: those with the same value under a name are merged, in order of that value.
+fn lists_mergeby(_: &mut Interp, value: &Value, mut args: Args) -> Outcome {
+    let recursive = args.take_flag("recursive", false);
+    let lists = lists_of(&mut args, "lists_mergeby")?;
+    args.no_more_names("lists_mergeby", &["recursive", "list_merge"])?;
+    let mut terms = vec![value.clone()];
+    terms.extend(args.positional);
+    let index = terms.pop().filter(|_| !terms.is_empty());
+    let Some(index) = index.filter(|index| matches!(index, Value::Str(_))) else {
+        return Err(TemplateError::new(
+            "lists_mergeby() needs lists, and the name to merge by as its last argument",
+        ));
+    };
+    let mut items = Vec::new();
+    flat(&terms, None, true, &mut items, 0)?;
+    let mut found: IndexMap<Key, IndexMap<Key, Value>> = IndexMap::new();
+    for item in &items {
+        let Some(entries) = item.entries() else {
+            return Err(TemplateError::new(format!(
+                "Elements of list arguments for lists_mergeby must be dictionaries. {} is {}",
+                item.repr(),
+                item.type_name()
+            )));
+        };
+        let Some(by) = entries.get(&Key(index.clone())).cloned() else {
+            continue;
+        };
+        let low = found.shift_remove(&Key(by.clone())).unwrap_or_default();
+        found.insert(Key(by), merge(low, entries, recursive, lists)?);
+    }
+    let mut keys: Vec<Value> = found.keys().map(|key| key.0.clone()).collect();
+    sort(&mut keys, |key| Ok(key.clone()), false)?;
+    let sorted = keys
+        .into_iter()
+        .filter_map(|key| found.get(&Key(key)).cloned());
+    Ok(Value::list(sorted.map(Value::dict).collect()))
 }
 
 /// Values that are undefined can't be merged.

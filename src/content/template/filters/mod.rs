@@ -3,16 +3,19 @@
 //! The example in a filter's line is what documents it, and is run as its test.
 
 mod ansible;
+mod bcrypt;
 mod certificates;
 mod dicts;
 mod encoding;
 mod general;
+mod inside;
 mod jmespath;
 mod keys;
 mod lists;
 mod network;
 mod numbers;
 mod passwords;
+mod patch;
 mod paths;
 mod pick;
 mod pprint;
@@ -56,18 +59,20 @@ const fn filter(name: &'static str, run: Run, example: (&'static str, &'static s
     Filter { name, run, example }
 }
 
-const TABLES: [&[Filter]; 24] = [
+const TABLES: [&[Filter]; 26] = [
     ansible::FILTERS,
     certificates::FILTERS,
     dicts::FILTERS,
     encoding::FILTERS,
     general::FILTERS,
+    inside::FILTERS,
     jmespath::FILTERS,
     keys::FILTERS,
     lists::FILTERS,
     network::FILTERS,
     numbers::FILTERS,
     passwords::FILTERS,
+    patch::FILTERS,
     paths::FILTERS,
     pick::FILTERS,
     pprint::FILTERS,
@@ -95,7 +100,6 @@ const ALIASES: [(&str, &str); 4] = [
 /// docs/language.md is made from this one.
 pub const REFUSED: &[(&str, &str)] = &[
     ("urlize", "It makes HTML, which no configuration needs."),
-    ("xmlattr", "It makes HTML, which no configuration needs."),
     (
         "hashids_decode",
         "It needs a Python library; keep the number beside its name.",
@@ -113,20 +117,8 @@ pub const REFUSED: &[(&str, &str)] = &[
         "It needs a Python library; compare the two values with `==`.",
     ),
     (
-        "json_patch",
-        "It needs a Python library; change the value with `combine`.",
-    ),
-    (
-        "json_patch_recipe",
-        "It needs a Python library; change the value with `combine`.",
-    ),
-    (
         "reveal_ansible_type",
         "The classes of Python don't exist here; use `type_debug`.",
-    ),
-    (
-        "unicode_normalize",
-        "Write the text in the form that is needed.",
     ),
     (
         "to_prettytable",
@@ -139,17 +131,9 @@ pub const REFUSED: &[(&str, &str)] = &[
     ("to_xml", "Write XML with the module `template`."),
     ("consolidate", "Use `combine` and `dict2items`."),
     (
-        "get_path",
-        "Write the path as an expression, or use `json_query`.",
-    ),
-    ("index_of", "Use the method `.index()` of lists."),
-    ("to_paths", "Walk the value with a loop."),
-    (
         "param_list_compare",
         "Use `union`, `difference` and `intersect`.",
     ),
-    ("lists_mergeby", "Use `groupby` and `combine`."),
-    ("random_mac", "Give the address in a variable."),
     (
         "fact_diff",
         "Compare the two values with `==`, or let the module `template` show the difference.",
@@ -198,10 +182,6 @@ pub const REFUSED: &[(&str, &str)] = &[
     (
         "vlan_parser",
         "It is for network devices, which aren't hosts here.",
-    ),
-    (
-        "k8s_config_resource_name",
-        "Name the resource, with a hash of its data by `hash('sha256')`.",
     ),
 ];
 

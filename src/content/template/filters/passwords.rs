@@ -1,8 +1,8 @@
-//! `password_hash`: the hashes of crypt(3) with SHA-512, SHA-256 and MD5, as passlib makes them.
+//! `password_hash`: the hashes of crypt(3) with SHA-512, SHA-256, MD5 and bcrypt, as passlib makes them.
 //! Algorithms: <https://www.akkadia.org/drepper/SHA-crypt.txt>, and FreeBSD's MD5-crypt.
 
 use super::text::like;
-use super::{Filter, filter};
+use super::{Filter, bcrypt, filter};
 use crate::content::template::TemplateError;
 use crate::content::template::eval::args::{Args, optional_int, text_of};
 use crate::content::template::eval::{Interp, Outcome};
@@ -24,18 +24,27 @@ const DIGITS: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmn
 
 fn password_hash(interp: &mut Interp, value: &Value, args: Args) -> Outcome {
     let names = ["hashtype", "salt", "salt_size", "rounds", "ident"];
-    let [kind, salt, size, rounds, _ident] = args.bind("password_hash", names)?;
+    let [kind, salt, size, rounds, ident] = args.bind("password_hash", names)?;
     let kind = kind.map_or_else(|| Ok("sha512".to_owned()), |kind| text_of(&kind))?;
     let secret = text_of(value)?;
+    if matches!(kind.as_str(), "bcrypt" | "blowfish") {
+        let given = |value: Option<Value>| value.filter(|value| !matches!(value, Value::None));
+        let wanted = bcrypt::Wanted {
+            salt: given(salt).map(|salt| text_of(&salt)).transpose()?,
+            rounds: optional_int("rounds", rounds)?,
+            ident: given(ident).map(|ident| text_of(&ident)).transpose()?,
+        };
+        interp.trail.changing |= wanted.salt.is_none();
+        return Ok(like(value, bcrypt::hash(secret.as_bytes(), &wanted)?));
+    }
     let (longest, default_rounds) = match kind.trim_end_matches("_crypt") {
         "sha512" => (16, 656_000),
         "sha256" => (16, 535_000),
         "md5" => (8, 0),
         other => {
             return Err(
-                TemplateError::new(format!("password_hash() has no hash '{other}' here")).hint(
-                    "Known: sha512, sha256, md5. For bcrypt, give the hash itself in a variable.",
-                ),
+                TemplateError::new(format!("password_hash() has no hash '{other}' here"))
+                    .hint("Known: sha512, sha256, md5, bcrypt."),
             );
         }
     };

@@ -11,6 +11,11 @@ use rand::RngCore;
 use sha2::Digest;
 
 pub(super) const FILTERS: &[Filter] = &[
+    filter(
+        "random_mac",
+        random_mac,
+        ("'52:54:00' | random_mac(seed='x')", "'52:54:00:60:a1:7b'"),
+    ),
     filter("random", random, ("100 | random(seed='node1')", "73")),
     filter(
         "shuffle",
@@ -187,6 +192,51 @@ fn random(interp: &mut Interp, value: &Value, args: Args) -> Outcome {
         })?;
     let chosen = i128::from(start) + step * i128::from(source.below(count));
     Ok(Value::integer(BigInt::from(chosen)))
+}
+
+/// The beginning of a hardware address, and the rest of it by chance.
+fn random_mac(interp: &mut Interp, value: &Value, args: Args) -> Outcome {
+    let [seed] = args.bind("random_mac", ["seed"])?;
+    let wrong = |why: String| {
+        TemplateError::new(format!(
+            "Invalid value ({}) for random_mac: {why}",
+            value.to_text()
+        ))
+    };
+    let Value::Str(text) = value else {
+        let why = format!("Invalid value type ({}) for random_mac", value.type_name());
+        return Err(TemplateError::new(why));
+    };
+    let begin = text.text.to_lowercase();
+    let parts: Vec<&str> = begin.split(':').collect();
+    if parts.len() > 5 {
+        return Err(wrong("5 colon(:) separated items max".to_owned()));
+    }
+    let is_byte = |part: &str| {
+        let digits = part.bytes().take_while(u8::is_ascii_hexdigit).count();
+        digits >= 2
+    };
+    let strange: Vec<String> = parts
+        .iter()
+        .filter(|part| !is_byte(part))
+        .map(|part| match part.is_empty() {
+            true => "empty item".to_owned(),
+            false => format!("{part} not hexa byte"),
+        })
+        .collect();
+    if !strange.is_empty() {
+        return Err(wrong(strange.join(", ")));
+    }
+    interp.trail.changing |= seed.is_none();
+    let (low, high) = (0x10_0000_0000_u64, 0x100_0000_0000_u64);
+    let number = low + Source::new(seed)?.below(high - low + 1);
+    let digits = format!("{number:x}");
+    let mut out = begin.clone();
+    for at in 0..6 - parts.len() {
+        out.push(':');
+        out.push_str(digits.get(2 * at..2 * at + 2).unwrap_or("00"));
+    }
+    Ok(super::text::like(value, out))
 }
 
 fn shuffle(interp: &mut Interp, value: &Value, args: Args) -> Outcome {

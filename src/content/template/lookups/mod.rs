@@ -1,10 +1,14 @@
 //! Lookups: `lookup('file', 'x')`, `query('fileglob', '*.conf')` and the loops `with_…`.
 
+mod chance;
 mod collections;
 mod files;
+mod gather;
 mod password;
 mod sequence;
 mod tables;
+mod tree;
+mod url;
 mod variables;
 
 use super::eval::args::{Args, text_of};
@@ -17,29 +21,44 @@ use crate::content::value::{Mistake, Value};
 type Run = fn(&mut Interp, &mut Args) -> Outcome<Vec<Value>>;
 
 const LOOKUPS: &[(&str, Run)] = &[
+    ("collection_version", tree::collection_version),
     ("config", variables::config),
     ("csvfile", tables::csvfile),
+    ("dependent", gather::dependent),
     ("dict", collections::dict),
     ("env", variables::env),
     ("file", files::file),
+    ("filetree", tree::filetree),
     ("fileglob", files::fileglob),
     ("first_found", files::first_found),
+    ("get_path", |interp, args| {
+        gather::as_filter("get_path", interp, args)
+    }),
+    ("index_of", |interp, args| {
+        gather::as_filter("index_of", interp, args)
+    }),
     ("indexed_items", collections::indexed_items),
     ("ini", tables::entries),
     ("inventory_hostnames", variables::inventory_hostnames),
     ("items", collections::items),
     ("lines", files::lines),
     ("list", collections::list),
+    ("merge_variables", gather::merge_variables),
     ("nested", collections::nested),
     ("cartesian", collections::nested),
     ("flattened", collections::flattened),
     ("password", password::password),
     ("pipe", files::pipe),
     ("random_choice", collections::random_choice),
+    ("random_string", chance::random_string),
     ("sequence", sequence::sequence),
     ("subelements", collections::subelements),
     ("template", files::template),
+    ("to_paths", |interp, args| {
+        gather::as_filter("to_paths", interp, args)
+    }),
     ("together", collections::together),
+    ("url", url::url),
     ("unvault", files::unvault),
     ("varnames", variables::varnames),
     ("vars", variables::vars),
@@ -48,10 +67,6 @@ const LOOKUPS: &[(&str, Run)] = &[
 /// Lookups of Ansible and of its collections that this program doesn't have, and what to do instead. The table in
 /// docs/language.md is made from this one.
 pub const REFUSED: &[(&str, &str)] = &[
-    (
-        "url",
-        "Use the module `uri` in a task with `delegate_to: localhost`.",
-    ),
     (
         "bitwarden",
         "It asks a store of secrets; read the secret in a task.",
@@ -141,32 +156,15 @@ pub const REFUSED: &[(&str, &str)] = &[
         "redis",
         "It asks another service; read the value in a task.",
     ),
-    (
-        "collection_version",
-        "Collections are read from disk; ask for the file `MANIFEST.json`.",
-    ),
-    ("dependent", "Use `product` and `selectattr`."),
     ("dig", "It asks DNS; run `dig` in a task."),
     ("dnstxt", "It asks DNS; run `dig` in a task."),
-    ("filetree", "Use `fileglob`, or the module `find`."),
     ("gpg_fingerprint", "Use `gpg --show-keys` in a task."),
     ("kustomize", "Run `kubectl kustomize` in a task."),
     ("k8s", "Run `kubectl get` in a task."),
-    (
-        "merge_variables",
-        "Use `lookup('varnames', …)` with `lookup('vars', …)` and `combine`.",
-    ),
     ("random_pet", "Use `random` on a list of names."),
-    ("random_string", "Use `lookup('password', '/dev/null …')`."),
     ("random_words", "Use `random` on a list of words."),
     ("shelvefile", "It reads a format of Python."),
     ("validate", "Use `validate_argument_spec` and `assert`."),
-    (
-        "get_path",
-        "Write the path as an expression, or use `json_query`.",
-    ),
-    ("index_of", "Use the method `.index()` of lists."),
-    ("to_paths", "Walk the value with a loop."),
 ];
 
 /// Why a name is no lookup; None when it is one.
