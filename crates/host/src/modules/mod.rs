@@ -26,6 +26,7 @@ mod make;
 mod modprobe;
 mod mount;
 mod ownership;
+mod package;
 mod package_facts;
 mod pam_limits;
 mod ping;
@@ -79,7 +80,7 @@ impl<M: Module> Of<M> {
 pub(crate) static TABLE: &[Entry] = &[
     Of::<alternatives::Alternatives>::ENTRY,
     Of::<apt::Apt>::ENTRY,
-    Of::<apt::Package>::ENTRY,
+    Of::<package::Package>::ENTRY,
     Of::<archive::Archive>::ENTRY,
     Of::<archive::Unarchive>::ENTRY,
     Of::<background::AsyncStatus>::ENTRY,

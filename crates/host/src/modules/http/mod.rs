@@ -1,6 +1,7 @@
 //! `get_url` and `uri`: requests that the host makes, by its own curl. The agent has no TLS and asks no name service;
 //! curl has both, with the certificates and proxies that the host is set up for.
 
+pub(super) mod download;
 pub(super) mod get_url;
 #[cfg(test)]
 mod tests;
@@ -138,10 +139,10 @@ impl Response {
 }
 
 /// A directory for one request that nobody else can open, removed with it.
-struct Scratch(PathBuf);
+pub(super) struct Scratch(PathBuf);
 
 impl Scratch {
-    fn new() -> Result<Self, Failure> {
+    pub(super) fn new() -> Result<Self, Failure> {
         let dir = std::env::temp_dir().join(format!(".kopsrun-{}", random_hex()));
         DirBuilder::new()
             .mode(0o700)
@@ -150,7 +151,7 @@ impl Scratch {
         Ok(Self(dir))
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(super) fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 }
