@@ -226,3 +226,49 @@ fn what_goes_wrong_is_told_and_leaves_what_was_there() {
     );
     play(&lab, "    - apt: {name: kr-rec}\n").says(0, &["changed=1"]);
 }
+
+#[test]
+fn sources_of_packages_come_and_go() {
+    let lab = Lab::hosts(1);
+    let host = host(&lab);
+    let repo = "deb [trusted=yes] file:/srv/repo  ./";
+    let tasks = format!(
+        "    - file: {{path: /etc/apt/sources.list, state: absent}}
+    - apt_repository: {{repo: '{repo}'}}
+      check_mode: true
+      diff: true
+      register: told
+    - apt_repository: {{repo: '{repo}', mode: '0640'}}
+      register: done
+    - apt_repository: {{repo: '{repo}'}}
+      register: again
+    - assert:
+        that:
+        - told is changed and done is changed and again is not changed
+        - told.sources_added == ['/etc/apt/sources.list.d/file_srv_repo.list'] and told.sources_added == done.sources_added
+        - told.diff[0].after == 'deb [trusted=yes] file:/srv/repo ./\n'
+    - apt: {{name: kr-a}}
+    - apt_repository: {{repo: 'deb [trusted=yes] http://127.0.0.1:1/ a b', update_cache_retries: 0}}
+      register: unreachable
+      ignore_errors: true
+    - assert: {{that: [unreachable is failed]}}
+    - apt_repository: {{repo: '{repo}', state: absent, update_cache: false}}
+      register: removed
+    - assert: {{that: [removed.sources_removed == done.sources_added]}}
+    - deb822_repository: {{name: Our repo, uris: 'file:/srv/repo', suites: ./, trusted: true}}
+      register: new
+    - apt: {{name: kr-lib, update_cache: true}}
+    - deb822_repository: {{name: Our repo, uris: 'file:/srv/repo', suites: ./, trusted: true}}
+      register: same
+    - assert: {{that: [new is changed, same is not changed, new.dest == '/etc/apt/sources.list.d/our-repo.sources']}}
+"
+    );
+    play(&lab, &tasks).says(0, &["failed=0", "ignored=1"]);
+    assert_eq!(
+        lab.ssh(
+            host,
+            "ls /etc/apt/sources.list.d; cat /etc/apt/sources.list.d/*"
+        ),
+        "our-repo.sources\nX-Repolib-Name: Our repo\nSuites: ./\nTrusted: yes\nTypes: deb\nURIs: file:/srv/repo"
+    );
+}

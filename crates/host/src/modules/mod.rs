@@ -38,6 +38,7 @@ mod selinux;
 mod service_facts;
 mod setup;
 mod slurp;
+mod sources;
 mod stat;
 mod sysctl;
 mod systemd;
@@ -121,6 +122,11 @@ pub(crate) static TABLE: &[Entry] = &[
     Of::<service_facts::ServiceFacts>::ENTRY,
     Of::<setup::Setup>::ENTRY,
     Of::<slurp::Slurp>::ENTRY,
+    Of::<sources::apt_key::AptKey>::ENTRY,
+    Of::<sources::apt_repository::AptRepository>::ENTRY,
+    Of::<sources::deb822::Deb822>::ENTRY,
+    Of::<sources::rpm_key::RpmKey>::ENTRY,
+    Of::<sources::yum_repository::YumRepository>::ENTRY,
     Of::<stat::Stat>::ENTRY,
     Of::<sysctl::Sysctl>::ENTRY,
     Of::<systemd::Service>::ENTRY,
