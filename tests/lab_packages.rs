@@ -246,7 +246,7 @@ fn sources_of_packages_come_and_go() {
         that:
         - told is changed and done is changed and again is not changed
         - told.sources_added == ['/etc/apt/sources.list.d/file_srv_repo.list'] and told.sources_added == done.sources_added
-        - told.diff[0].after == 'deb [trusted=yes] file:/srv/repo ./\n'
+        - told.diff[0].after == 'deb [trusted=yes] file:/srv/repo ./\\n'
     - apt: {{name: kr-a}}
     - apt_repository: {{repo: 'deb [trusted=yes] http://127.0.0.1:1/ a b', update_cache_retries: 0}}
       register: unreachable

@@ -7,7 +7,9 @@ mod debug;
 mod fetch;
 pub(super) mod foreign;
 mod groups;
+mod k8s;
 mod include_vars;
+mod package;
 mod pause;
 mod raw;
 mod reboot;
@@ -57,6 +59,8 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
         "group_by" => groups::group_by(call),
         "include_role" | "include_tasks" => super::include::ask(call),
         "include_vars" => include_vars::run(call),
+        "k8s" => k8s::run(call).await,
+        "package" => package::run(call).await,
         "pause" => pause::run(call).await,
         "async_status" => super::background::status(call).await,
         "raw" => raw::run(call).await,

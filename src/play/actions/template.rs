@@ -46,7 +46,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
     super::copy::send(call, args, blobs).await
 }
 
-fn render(call: &Call<'_>, src: &str, path: &Path) -> Result<String, Fault> {
+pub(super) fn render(call: &Call<'_>, src: &str, path: &Path) -> Result<String, Fault> {
     if call
         .text("output_encoding")
         .is_some_and(|name| !is_utf8(&name))

@@ -9,6 +9,7 @@ pub(crate) mod background;
 mod command;
 mod copy;
 mod cron;
+mod dnf;
 mod dpkg_selections;
 mod edit;
 mod fetch;
@@ -21,6 +22,7 @@ mod http;
 mod iptables;
 mod known_hosts;
 mod kube;
+mod kubernetes;
 mod locale_gen;
 mod make;
 mod modprobe;
@@ -95,6 +97,7 @@ pub(crate) static TABLE: &[Entry] = &[
     Of::<copy::Copy>::ENTRY,
     Of::<copy::Template>::ENTRY,
     Of::<cron::Cron>::ENTRY,
+    Of::<dnf::Dnf>::ENTRY,
     Of::<dpkg_selections::DpkgSelections>::ENTRY,
     Of::<fetch::Fetch>::ENTRY,
     Of::<file::File>::ENTRY,
@@ -107,6 +110,10 @@ pub(crate) static TABLE: &[Entry] = &[
     Of::<iptables::Iptables>::ENTRY,
     Of::<known_hosts::KnownHosts>::ENTRY,
     Of::<kube::Kube>::ENTRY,
+    Of::<kubernetes::drain::Drain>::ENTRY,
+    Of::<kubernetes::info::Info>::ENTRY,
+    Of::<kubernetes::k8s::K8s>::ENTRY,
+    Of::<kubernetes::node::KubeNode>::ENTRY,
     Of::<edit::lineinfile::Lineinfile>::ENTRY,
     Of::<locale_gen::LocaleGen>::ENTRY,
     Of::<make::Make>::ENTRY,
