@@ -17,14 +17,18 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
         let path = call.find("files", &src, "src")?;
         let bytes = call.attempt.batch.run.request.vault.read(&path);
         let bytes = bytes.map_err(|error| unreadable(call, &path, &error))??;
-        let text = String::from_utf8(bytes).map_err(|_| unreadable(call, &path, &"it isn't UTF-8 text"))?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| unreadable(call, &path, &"it isn't UTF-8 text"))?;
         objects.extend(documents(&text, &path)?);
         args.remove("src");
     }
     if let Some(template) = call.args.get("template") {
         for name in names(call, template)? {
             let path = call.find("templates", &name, "template")?;
-            objects.extend(documents(&super::template::render(call, &path)?, &path)?);
+            objects.extend(documents(
+                &super::template::render(call, &name, &path)?,
+                &path,
+            )?);
         }
         args.remove("template");
     }

@@ -19,6 +19,7 @@ const PREFIXES: &[&str] = &[
     "ansible.legacy.",
     "ansible.posix.",
     "community.general.",
+    "kubernetes.core.",
 ];
 
 /// The argument that holds a free-form command line.

@@ -33,7 +33,11 @@ pub(super) struct Connection {
 /// The arguments, for specifications.
 pub(super) const ARGS: [Arg; 17] = [
     Arg::new("kubectl", Kind::Path, "The program, if it isn't in PATH."),
-    Arg::new("kubeconfig", Kind::Raw, "File of the host with the credentials, or its content as a mapping. Not said: what kubectl finds itself."),
+    Arg::new(
+        "kubeconfig",
+        Kind::Raw,
+        "File of the host with the credentials, or its content as a mapping. Not said: what kubectl finds itself.",
+    ),
     Arg::new("context", Kind::Str, "Context of the file."),
     Arg::new("host", Kind::Str, "URL of the server."),
     Arg::new("api_key", Kind::Str, "Token; needs host."),
@@ -42,13 +46,26 @@ pub(super) const ARGS: [Arg; 17] = [
     Arg::new("ca_cert", Kind::Path, "Certificates of authorities, PEM.").aliases(&["ssl_ca_cert"]),
     Arg::new("client_cert", Kind::Path, "Certificate of the client, PEM.").aliases(&["cert_file"]),
     Arg::new("client_key", Kind::Path, "Key of the client, PEM.").aliases(&["key_file"]),
-    Arg::new("validate_certs", Kind::Bool, "Check the certificate of the server.").aliases(&["verify_ssl"]),
+    Arg::new(
+        "validate_certs",
+        Kind::Bool,
+        "Check the certificate of the server.",
+    )
+    .aliases(&["verify_ssl"]),
     Arg::new("impersonate_user", Kind::Str, "Ask as this user."),
     Arg::new("impersonate_groups", Kind::List, "Ask as these groups."),
     Arg::new("proxy", Kind::Str, "URL of a proxy."),
     Arg::new("no_proxy", Kind::Str, "What is reached without the proxy."),
-    Arg::new("proxy_headers", Kind::Dict, "Isn't supported: put the user into the URL of the proxy."),
-    Arg::new("persist_config", Kind::Bool, "Has no effect: kubectl keeps what it gets."),
+    Arg::new(
+        "proxy_headers",
+        Kind::Dict,
+        "Isn't supported: put the user into the URL of the proxy.",
+    ),
+    Arg::new(
+        "persist_config",
+        Kind::Bool,
+        "Has no effect: kubectl keeps what it gets.",
+    ),
 ];
 
 /// kubectl of one task.
@@ -86,8 +103,14 @@ impl<'c> Kubectl<'c> {
             ("context", connection.context.clone()),
             ("server", connection.host.clone()),
             ("as", connection.impersonate_user.clone()),
-            ("certificate-authority", connection.ca_cert.as_ref().map(path)),
-            ("client-certificate", connection.client_cert.as_ref().map(path)),
+            (
+                "certificate-authority",
+                connection.ca_cert.as_ref().map(path),
+            ),
+            (
+                "client-certificate",
+                connection.client_cert.as_ref().map(path),
+            ),
             ("client-key", connection.client_key.as_ref().map(path)),
         ] {
             options.extend(value.map(|value| format!("--{name}={value}")));
@@ -116,7 +139,11 @@ impl<'c> Kubectl<'c> {
     }
 
     fn process(&self, args: &[&str]) -> Process<'c> {
-        let process = self.cx.process(&self.program).args(&self.options).args(args);
+        let process = self
+            .cx
+            .process(&self.program)
+            .args(&self.options)
+            .args(args);
         let with = |process: Process<'c>, (name, value): &(&str, String)| process.env(name, value);
         self.proxy.iter().fold(process.system(), with)
     }
@@ -142,7 +169,11 @@ impl<'c> Kubectl<'c> {
 
     /// An object as it is now; `None` when there is none.
     pub(super) fn get(&self, object: &Value, namespace: &[&str]) -> Result<Option<Value>, Failure> {
-        let args = [&["get", "-f", "-", "-o", "json", "--ignore-not-found"], namespace].concat();
+        let args = [
+            &["get", "-f", "-", "-o", "json", "--ignore-not-found"],
+            namespace,
+        ]
+        .concat();
         let output = self
             .run_with(object, &args)?
             .check("kubectl can't get the object")?;
@@ -182,7 +213,9 @@ impl Connection {
             }
             Some(config @ Value::Object(_)) => config.clone(),
             Some(_) => {
-                return Err(Failure::new("kubeconfig is the path of a file, or a mapping"));
+                return Err(Failure::new(
+                    "kubeconfig is the path of a file, or a mapping",
+                ));
             }
             None if secret => self.made()?,
             None => return Ok(None),

@@ -27,8 +27,13 @@ impl Module for Drain {
                 Arg::new("state", Kind::Str, "What is done.")
                     .choices(&["cordon", "drain", "uncordon"])
                     .default("drain"),
-                Arg::new("delete_options", Kind::Dict, "How pods go: delete_emptydir_data, disable_eviction, force, ignore_daemonsets, terminate_grace_period, wait_timeout (seconds); wait_sleep has no effect."),
-                Arg::new("pod_selectors", Kind::List, "Only pods with these labels.").aliases(&["label_selectors"]),
+                Arg::new(
+                    "delete_options",
+                    Kind::Dict,
+                    "How pods go: delete_emptydir_data, disable_eviction, force, ignore_daemonsets, terminate_grace_period, wait_timeout (seconds); wait_sleep has no effect.",
+                ),
+                Arg::new("pod_selectors", Kind::List, "Only pods with these labels.")
+                    .aliases(&["label_selectors"]),
             ],
             client::ARGS,
         ),
@@ -36,22 +41,42 @@ impl Module for Drain {
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
         let kubectl = Kubectl::new(cx, &self.connection)?;
-        let node = Node::find(cx, &kubectl, &self.name)?.ok_or_else(|| {
-            Failure::new(format!("Node {} not found.", self.name))
-        })?;
+        let node = Node::find(cx, &kubectl, &self.name)?
+            .ok_or_else(|| Failure::new(format!("Node {} not found.", self.name)))?;
         let (changed, said) = match self.state.as_str() {
             "cordon" => {
                 let changed = node.cordon(true)?;
-                (changed, if changed { "marked unschedulable" } else { "already marked unschedulable" })
+                (
+                    changed,
+                    if changed {
+                        "marked unschedulable"
+                    } else {
+                        "already marked unschedulable"
+                    },
+                )
             }
             "uncordon" => {
                 let changed = node.cordon(false)?;
-                (changed, if changed { "marked schedulable" } else { "already marked schedulable" })
+                (
+                    changed,
+                    if changed {
+                        "marked schedulable"
+                    } else {
+                        "already marked schedulable"
+                    },
+                )
             }
             _ => {
                 let selectors = self.pod_selectors.as_deref().unwrap_or_default();
                 let changed = node.drain(&self.delete_options, selectors)?;
-                (changed, if changed { "drained" } else { "already drained" })
+                (
+                    changed,
+                    if changed {
+                        "drained"
+                    } else {
+                        "already drained"
+                    },
+                )
             }
         };
         Ok(Outcome::changed(changed).with("result", format!("node {} {said}.", self.name)))

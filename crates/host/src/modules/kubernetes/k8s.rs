@@ -34,27 +34,109 @@ pub struct K8s {
 }
 
 const OWN: [Arg; 19] = [
-    Arg::new("state", Kind::Str, "There as it is defined (present), changed if it is there (patched), not there (absent).")
-        .choices(&["absent", "present", "patched"])
-        .default("present"),
-    Arg::new("resource_definition", Kind::Raw, "The object, or a list of them: a mapping, or YAML as text.").aliases(&["definition", "inline"]),
-    Arg::new("src", Kind::Path, "A file of the controller with the objects."),
-    Arg::new("template", Kind::Raw, "A template of the controller with the objects, or a list of them; also a mapping with path."),
-    Arg::new("kind", Kind::Str, "Kind of the object, without a definition."),
-    Arg::new("api_version", Kind::Str, "Its version of the API, with the group: apps/v1.").aliases(&["api", "version"]).default("v1"),
+    Arg::new(
+        "state",
+        Kind::Str,
+        "There as it is defined (present), changed if it is there (patched), not there (absent).",
+    )
+    .choices(&["absent", "present", "patched"])
+    .default("present"),
+    Arg::new(
+        "resource_definition",
+        Kind::Raw,
+        "The object, or a list of them: a mapping, or YAML as text.",
+    )
+    .aliases(&["definition", "inline"]),
+    Arg::new(
+        "src",
+        Kind::Path,
+        "A file of the controller with the objects.",
+    ),
+    Arg::new(
+        "template",
+        Kind::Raw,
+        "A template of the controller with the objects, or a list of them; also a mapping with path.",
+    ),
+    Arg::new(
+        "kind",
+        Kind::Str,
+        "Kind of the object, without a definition.",
+    ),
+    Arg::new(
+        "api_version",
+        Kind::Str,
+        "Its version of the API, with the group: apps/v1.",
+    )
+    .aliases(&["api", "version"])
+    .default("v1"),
     Arg::new("name", Kind::Str, "Its name."),
-    Arg::new("generate_name", Kind::Str, "The beginning of a name that the server makes."),
-    Arg::new("namespace", Kind::Str, "Its namespace, where the definition has none."),
-    Arg::new("apply", Kind::Bool, "Compare with what was applied last, as kubectl apply.").default("no"),
-    Arg::new("server_side_apply", Kind::Dict, "With apply: by the server; field_manager, force_conflicts."),
-    Arg::new("force", Kind::Bool, "Replace the object instead of changing it.").default("no"),
-    Arg::new("merge_type", Kind::List, "How it is changed; several are tried in turn: strategic-merge and then merge if not said.").choices(&["merge", "strategic-merge"]),
-    Arg::new("delete_all", Kind::Bool, "With state absent: all objects of the kind in the namespace.").aliases(&["all"]).default("no"),
-    Arg::new("delete_options", Kind::Dict, "gracePeriodSeconds, propagationPolicy. Not preconditions, which kubectl doesn't know."),
-    Arg::new("label_selectors", Kind::List, "Only definitions with these labels (key=value, key!=value, key, !key)."),
-    Arg::new("continue_on_error", Kind::Bool, "Go on with the next object when one fails.").default("no"),
-    Arg::new("hidden_fields", Kind::List, "Fields to leave out of the result, as metadata.managedFields."),
-    Arg::new("append_hash", Kind::Bool, "Isn't supported: put a hash of the data into the name.").default("no"),
+    Arg::new(
+        "generate_name",
+        Kind::Str,
+        "The beginning of a name that the server makes.",
+    ),
+    Arg::new(
+        "namespace",
+        Kind::Str,
+        "Its namespace, where the definition has none.",
+    ),
+    Arg::new(
+        "apply",
+        Kind::Bool,
+        "Compare with what was applied last, as kubectl apply.",
+    )
+    .default("no"),
+    Arg::new(
+        "server_side_apply",
+        Kind::Dict,
+        "With apply: by the server; field_manager, force_conflicts.",
+    ),
+    Arg::new(
+        "force",
+        Kind::Bool,
+        "Replace the object instead of changing it.",
+    )
+    .default("no"),
+    Arg::new(
+        "merge_type",
+        Kind::List,
+        "How it is changed; several are tried in turn: strategic-merge and then merge if not said.",
+    )
+    .choices(&["merge", "strategic-merge"]),
+    Arg::new(
+        "delete_all",
+        Kind::Bool,
+        "With state absent: all objects of the kind in the namespace.",
+    )
+    .aliases(&["all"])
+    .default("no"),
+    Arg::new(
+        "delete_options",
+        Kind::Dict,
+        "gracePeriodSeconds, propagationPolicy. Not preconditions, which kubectl doesn't know.",
+    ),
+    Arg::new(
+        "label_selectors",
+        Kind::List,
+        "Only definitions with these labels (key=value, key!=value, key, !key).",
+    ),
+    Arg::new(
+        "continue_on_error",
+        Kind::Bool,
+        "Go on with the next object when one fails.",
+    )
+    .default("no"),
+    Arg::new(
+        "hidden_fields",
+        Kind::List,
+        "Fields to leave out of the result, as metadata.managedFields.",
+    ),
+    Arg::new(
+        "append_hash",
+        Kind::Bool,
+        "Isn't supported: put a hash of the data into the name.",
+    )
+    .default("no"),
 ];
 
 impl Module for K8s {
@@ -106,12 +188,17 @@ impl Module for K8s {
         }
         let mut outcome = Outcome::changed(changed);
         if !diffs.is_empty() {
-            outcome = outcome.with("diff", if several { json!(diffs) } else { diffs.remove(0) });
+            outcome = outcome.with(
+                "diff",
+                if several {
+                    json!(diffs)
+                } else {
+                    diffs.remove(0)
+                },
+            );
         }
         if several {
-            let each = |(method, changed, result, _): (&str, bool, Value, Option<u64>)| {
-                json!({"changed": changed, "method": method, "result": result})
-            };
+            let each = |(method, changed, result, _): (&str, bool, Value, Option<u64>)| json!({"changed": changed, "method": method, "result": result});
             let all: Vec<Value> = results.into_iter().map(each).collect();
             return Ok(outcome.with("result", json!({"results": all})));
         }
@@ -140,12 +227,23 @@ impl K8s {
                 "append_hash isn't supported: put a hash of the data into the name (the filter hash)",
             ));
         }
-        let preconditions = self.delete_options.as_ref().is_some_and(|all| all.contains_key("preconditions"));
+        let preconditions = self
+            .delete_options
+            .as_ref()
+            .is_some_and(|all| all.contains_key("preconditions"));
         if preconditions {
-            return Err(Failure::new("delete_options.preconditions isn't supported: kubectl doesn't know it"));
+            return Err(Failure::new(
+                "delete_options.preconditions isn't supported: kubectl doesn't know it",
+            ));
         }
-        if self.validate.as_ref().is_some_and(|all| all.contains_key("version")) {
-            return Err(Failure::new("validate.version isn't supported: the server validates with its own version"));
+        if self
+            .validate
+            .as_ref()
+            .is_some_and(|all| all.contains_key("version"))
+        {
+            return Err(Failure::new(
+                "validate.version isn't supported: the server validates with its own version",
+            ));
         }
         Ok(())
     }
@@ -155,12 +253,18 @@ impl K8s {
         let given = match &self.resource_definition {
             Some(Value::Array(items)) => items.clone(),
             Some(object @ Value::Object(_)) => vec![object.clone()],
-            Some(_) => return Err(Failure::new("resource_definition is a mapping, a list of mappings, or YAML of them")),
+            Some(_) => {
+                return Err(Failure::new(
+                    "resource_definition is a mapping, a list of mappings, or YAML of them",
+                ));
+            }
             None => vec![self.named()?],
         };
         let mut objects = Vec::new();
         for object in given.into_iter().filter(|object| !object.is_null()) {
-            let is_list = object["kind"].as_str().is_some_and(|kind| kind.ends_with("List"));
+            let is_list = object["kind"]
+                .as_str()
+                .is_some_and(|kind| kind.ends_with("List"));
             match object["items"].as_array().filter(|_| is_list) {
                 Some(items) => objects.extend(items.clone()),
                 None => objects.push(object),
@@ -173,7 +277,10 @@ impl K8s {
     }
 
     fn named(&self) -> Result<Value, Failure> {
-        let (Some(kind), true) = (&self.kind, self.name.is_some() || self.generate_name.is_some()) else {
+        let (Some(kind), true) = (
+            &self.kind,
+            self.name.is_some() || self.generate_name.is_some(),
+        ) else {
             return Err(Failure::new(
                 "what object? give resource_definition, src, template, or kind with name",
             ));
@@ -186,13 +293,17 @@ impl K8s {
         if !object.is_object() {
             return Err(Failure::new(format!("{object} is no object of Kubernetes")));
         }
-        for (key, value) in [("kind", &self.kind), ("apiVersion", &Some(self.api_version.clone()))] {
+        for (key, value) in [
+            ("kind", &self.kind),
+            ("apiVersion", &Some(self.api_version.clone())),
+        ] {
             if object[key].is_null() {
                 object[key] = value.as_deref().map_or(Value::Null, Into::into);
             }
         }
         for (key, value) in [("name", &self.name), ("generateName", &self.generate_name)] {
-            let unnamed = object["metadata"]["name"].is_null() && object["metadata"]["generateName"].is_null();
+            let unnamed = object["metadata"]["name"].is_null()
+                && object["metadata"]["generateName"].is_null();
             if let Some(value) = value.as_ref().filter(|_| unnamed) {
                 object["metadata"][key] = value.as_str().into();
             }
@@ -223,7 +334,9 @@ impl K8s {
     /// The namespace, for an object that says none.
     fn namespace<'s>(&'s self, object: &Value) -> Vec<&'s str> {
         match &self.namespace {
-            Some(namespace) if object["metadata"]["namespace"].is_null() => vec!["--namespace", namespace],
+            Some(namespace) if object["metadata"]["namespace"].is_null() => {
+                vec!["--namespace", namespace]
+            }
             _ => Vec::new(),
         }
     }
@@ -251,22 +364,34 @@ impl K8s {
                 args.extend(self.apply_options());
                 self.write(cx, kubectl, object, before, &namespace, "apply", &args)?
             }
-            (_, None) => self.write(cx, kubectl, object, None, &namespace, "create", &["create"])?,
-            (_, Some(before)) if self.force => {
-                self.write(cx, kubectl, object, Some(before), &namespace, "replace", &["replace"])?
+            (_, None) => {
+                self.write(cx, kubectl, object, None, &namespace, "create", &["create"])?
             }
+            (_, Some(before)) if self.force => self.write(
+                cx,
+                kubectl,
+                object,
+                Some(before),
+                &namespace,
+                "replace",
+                &["replace"],
+            )?,
             (_, Some(before)) => self.patch(cx, kubectl, object, before, &namespace)?,
         };
         let present = self.state != "absent";
         if !object["metadata"]["name"].is_null()
-            && let Some((now, seconds)) = self.wait.wait(cx, kubectl, object, &namespace, present)?
+            && let Some((now, seconds)) =
+                self.wait.wait(cx, kubectl, object, &namespace, present)?
         {
             done.duration = Some(seconds);
             if present {
                 done.result = now;
             }
         }
-        hide(&mut done.result, self.hidden_fields.as_deref().unwrap_or_default());
+        hide(
+            &mut done.result,
+            self.hidden_fields.as_deref().unwrap_or_default(),
+        );
         Ok(done)
     }
 
@@ -285,7 +410,10 @@ impl K8s {
     }
 
     /// Hands the definition to a command of kubectl that writes it.
-    #[expect(clippy::too_many_arguments, reason = "one object's whole way, in one place")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one object's whole way, in one place"
+    )]
     fn write(
         &self,
         cx: &Context,
@@ -302,7 +430,11 @@ impl K8s {
         }
         if let Some(validate) = &self.validate {
             let strict = validate.get("fail_on_error") == Some(&Value::Bool(true));
-            args.push(if strict { "--validate=strict" } else { "--validate=warn" });
+            args.push(if strict {
+                "--validate=strict"
+            } else {
+                "--validate=warn"
+            });
         }
         let output = kubectl
             .run_with(object, &args)?
@@ -319,7 +451,10 @@ impl K8s {
         namespace: &[&str],
     ) -> Result<Done, Failure> {
         let types: Vec<&str> = match &self.merge_type {
-            Some(types) => types.iter().map(|kind| kind.trim_end_matches("-merge")).collect(),
+            Some(types) => types
+                .iter()
+                .map(|kind| kind.trim_end_matches("-merge"))
+                .collect(),
             None => vec!["strategic", "merge"],
         };
         let patch = kubectl.file("patch", object)?;
@@ -390,7 +525,10 @@ impl K8s {
             .kind
             .as_deref()
             .ok_or_else(|| Failure::new("delete_all needs kind"))?;
-        let (group, version) = self.api_version.rsplit_once('/').unwrap_or(("", &self.api_version));
+        let (group, version) = self
+            .api_version
+            .rsplit_once('/')
+            .unwrap_or(("", &self.api_version));
         let kind = format!("{kind}.{version}.{group}");
         let mut selection = vec![kind.as_str()];
         if let Some(namespace) = &self.namespace {
@@ -401,7 +539,11 @@ impl K8s {
             Some(labels) => selection.extend(["--selector", labels]),
             None => {}
         }
-        let get = [&["get", "-o", "name", "--ignore-not-found"], selection.as_slice()].concat();
+        let get = [
+            &["get", "-o", "name", "--ignore-not-found"],
+            selection.as_slice(),
+        ]
+        .concat();
         let there = kubectl.run(&get)?.check("kubectl can't list the objects")?;
         let changed = !there.stdout_text().trim().is_empty();
         if changed && !cx.check() {
@@ -432,7 +574,11 @@ impl Done {
     }
 
     /// The object that kubectl wrote, compared with the one before.
-    fn compared(method: &'static str, before: Option<Value>, output: &Output) -> Result<Self, Failure> {
+    fn compared(
+        method: &'static str,
+        before: Option<Value>,
+        output: &Output,
+    ) -> Result<Self, Failure> {
         let result = parsed(&output.stdout_text())?;
         let changed = match &before {
             Some(before) => settled(before) != settled(&result),
@@ -453,8 +599,13 @@ fn settled(object: &Value) -> Value {
     let mut object = object.clone();
     hide(
         &mut object,
-        &["metadata.resourceVersion", "metadata.managedFields", "metadata.generation", "status"]
-            .map(ToOwned::to_owned),
+        &[
+            "metadata.resourceVersion",
+            "metadata.managedFields",
+            "metadata.generation",
+            "status",
+        ]
+        .map(ToOwned::to_owned),
     );
     object
 }

@@ -196,7 +196,15 @@ impl<'k, 'c> Node<'k, 'c> {
     fn has_pods(&self, selectors: &[String]) -> Result<bool, Failure> {
         let field = format!("spec.nodeName={}", self.name);
         let labels = selectors.join(",");
-        let mut args = vec!["get", "pods", "--all-namespaces", "-o", "json", "--field-selector", &field];
+        let mut args = vec![
+            "get",
+            "pods",
+            "--all-namespaces",
+            "-o",
+            "json",
+            "--field-selector",
+            &field,
+        ];
         if !selectors.is_empty() {
             args.extend(["--selector", &labels]);
         }
@@ -215,7 +223,12 @@ impl<'k, 'c> Node<'k, 'c> {
 
     fn label(&self, labels: Option<&Map<String, Value>>) -> Result<bool, Failure> {
         let now = &self.object["metadata"]["labels"];
-        let mut args = vec!["label".to_owned(), "node".to_owned(), self.name.to_owned(), "--overwrite".to_owned()];
+        let mut args = vec![
+            "label".to_owned(),
+            "node".to_owned(),
+            self.name.to_owned(),
+            "--overwrite".to_owned(),
+        ];
         let fixed = args.len();
         for (name, value) in labels.into_iter().flatten() {
             let value = match value {
@@ -242,7 +255,12 @@ impl<'k, 'c> Node<'k, 'c> {
             .flatten()
             .map(Taint::of)
             .collect();
-        let mut args = vec!["taint".to_owned(), "node".to_owned(), self.name.to_owned(), "--overwrite".to_owned()];
+        let mut args = vec![
+            "taint".to_owned(),
+            "node".to_owned(),
+            self.name.to_owned(),
+            "--overwrite".to_owned(),
+        ];
         let fixed = args.len();
         for text in taints {
             let taint = Taint::parse(text);
@@ -279,7 +297,9 @@ impl<'k, 'c> Node<'k, 'c> {
     fn wait(&self, limit: Duration) -> Result<(), Failure> {
         let start = Instant::now();
         loop {
-            if Self::find(self.cx, self.kubectl, self.name)?.is_some_and(|node| is_ready(&node.object)) {
+            if Self::find(self.cx, self.kubectl, self.name)?
+                .is_some_and(|node| is_ready(&node.object))
+            {
                 return Ok(());
             }
             if start.elapsed() >= limit {

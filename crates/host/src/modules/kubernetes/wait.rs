@@ -29,10 +29,19 @@ fn yes() -> Value {
 }
 
 pub(super) const ARGS: [Arg; 4] = [
-    Arg::new("wait", Kind::Bool, "Wait until the object is ready, or gone.").default("no"),
+    Arg::new(
+        "wait",
+        Kind::Bool,
+        "Wait until the object is ready, or gone.",
+    )
+    .default("no"),
     Arg::new("wait_sleep", Kind::Int, "Seconds between two looks.").default("5"),
     Arg::new("wait_timeout", Kind::Int, "Seconds in all.").default("120"),
-    Arg::new("wait_condition", Kind::Dict, "A condition of the object's status to wait for: type, status (True), reason."),
+    Arg::new(
+        "wait_condition",
+        Kind::Dict,
+        "A condition of the object's status to wait for: type, status (True), reason.",
+    ),
 ];
 
 impl Wait {
@@ -102,7 +111,10 @@ impl Condition {
 }
 
 fn conditions(object: &Value) -> impl Iterator<Item = &Value> {
-    object["status"]["conditions"].as_array().into_iter().flatten()
+    object["status"]["conditions"]
+        .as_array()
+        .into_iter()
+        .flatten()
 }
 
 fn text<'o>(object: &'o Value, path: &[&str]) -> &'o str {
@@ -114,8 +126,8 @@ fn text<'o>(object: &'o Value, path: &[&str]) -> &'o str {
 pub(super) fn is_ready(object: &Value) -> bool {
     let status = &object["status"];
     let count = |name: &str| status[name].as_i64().unwrap_or(0);
-    let observed = count("observedGeneration")
-        >= object["metadata"]["generation"].as_i64().unwrap_or(0);
+    let observed =
+        count("observedGeneration") >= object["metadata"]["generation"].as_i64().unwrap_or(0);
     match text(object, &["kind"]) {
         "Deployment" => {
             let wanted = object["spec"]["replicas"].as_i64().unwrap_or(1);
