@@ -17,6 +17,7 @@ mod file;
 mod find;
 mod getent;
 mod group;
+mod helm;
 mod hostname;
 mod http;
 mod iptables;
@@ -32,6 +33,7 @@ mod package;
 mod package_facts;
 mod pam_limits;
 mod ping;
+mod pip;
 mod program;
 mod raw;
 mod rewrite;
@@ -105,6 +107,9 @@ pub(crate) static TABLE: &[Entry] = &[
     Of::<http::get_url::GetUrl>::ENTRY,
     Of::<getent::Getent>::ENTRY,
     Of::<group::Group>::ENTRY,
+    Of::<helm::info::HelmInfo>::ENTRY,
+    Of::<helm::release::HelmRelease>::ENTRY,
+    Of::<helm::repository::HelmRepository>::ENTRY,
     Of::<hostname::Hostname>::ENTRY,
     Of::<edit::ini_file::IniFile>::ENTRY,
     Of::<iptables::Iptables>::ENTRY,
@@ -122,6 +127,7 @@ pub(crate) static TABLE: &[Entry] = &[
     Of::<package_facts::PackageFacts>::ENTRY,
     Of::<pam_limits::PamLimits>::ENTRY,
     Of::<ping::Ping>::ENTRY,
+    Of::<pip::Pip>::ENTRY,
     Of::<raw::Raw>::ENTRY,
     Of::<edit::replace::Replace>::ENTRY,
     Of::<script::Script>::ENTRY,

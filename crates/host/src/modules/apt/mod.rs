@@ -12,7 +12,7 @@ mod version;
 pub(super) use command::AptGet;
 pub(super) use lists::{Retries, update};
 
-use crate::{Arg, Context, Failure, Kind, Module, Outcome, Output, Rule, Spec, globs};
+use crate::{Arg, Context, Failure, Kind, Module, Outcome, Output, Return, Rule, Spec, globs};
 use command::{ServicePolicy, announces_changes, prepared};
 use names::{Name, Wish};
 use serde::Deserialize;
@@ -198,10 +198,26 @@ const ARGS: &[Arg] = &[
 impl Module for Apt {
     const SPEC: Spec = Spec::new(
         "apt",
-        "Installs, upgrades and removes packages of Debian. Returns cache_updated, cache_update_time, stdout, stderr.",
+        "Installs, upgrades and removes packages of Debian.",
         ARGS,
     )
-    .rules(&[Rule::Exclusive(&["deb", "name", "upgrade"])]);
+    .rules(&[Rule::Exclusive(&["deb", "name", "upgrade"])])
+    .returns(&[
+        Return::new(
+            "cache_updated",
+            "Whether the lists of packages were fetched.",
+        ),
+        Return::new(
+            "cache_update_time",
+            "When they were last, in seconds since 1970; 0: never.",
+        ),
+        Return::new(
+            "stdout",
+            "What apt-get wrote, where it was started; stderr likewise.",
+        ),
+        Return::new("msg", "The same, of an upgrade."),
+        Return::new("diff", "What apt-get announces, in diff mode."),
+    ]);
 
     fn run(mut self, cx: &Context) -> Result<Outcome, Failure> {
         if cx.find_program("apt-get").is_none() {

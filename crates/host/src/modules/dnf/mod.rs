@@ -3,7 +3,7 @@
 
 mod plan;
 
-use crate::{Arg, Context, Failure, Kind, Module, Outcome, Output, Rule, Spec};
+use crate::{Arg, Context, Failure, Kind, Module, Outcome, Output, Return, Rule, Spec};
 use plan::{Plan, unmatched};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -100,13 +100,18 @@ const ARGS: &[Arg] = &[
 impl Module for Dnf {
     const SPEC: Spec = Spec::new(
         "dnf",
-        "Installs, upgrades and removes packages of Red Hat's systems. Built against answers of dnf 4.14 and rpm 4.18; no test of this project runs it on a host, and dnf 5 has never been asked. Returns results, rc, msg.",
+        "Installs, upgrades and removes packages of Red Hat's systems. Compared by hand with Ansible's on dnf 4.14 and rpm 4.18; the tests know their recorded answers only, and dnf 5 has never been asked.",
         ARGS,
     )
     .aliases(&["yum", "dnf4", "dnf5"])
     .rules(&[
         Rule::Exclusive(&["best", "nobest"]),
         Rule::Together(&["download_dir", "download_only"]),
+    ])
+    .returns(&[
+        Return::new("results", "`Installed: NEVRA`, `Removed: NEVRA`, `Downloaded: NEVRA`."),
+        Return::new("rc", "0, or 1 of a failure."),
+        Return::new("failures", "Packages that there are not, of a failure."),
     ]);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {

@@ -535,9 +535,8 @@ impl K8s {
             selection.extend(["--namespace", namespace]);
         }
         let labels = self.label_selectors.as_ref().map(|all| all.join(","));
-        match labels.as_deref().filter(|text| !text.is_empty()) {
-            Some(labels) => selection.extend(["--selector", labels]),
-            None => {}
+        if let Some(labels) = labels.as_deref().filter(|text| !text.is_empty()) {
+            selection.extend(["--selector", labels]);
         }
         let get = [
             &["get", "-o", "name", "--ignore-not-found"],

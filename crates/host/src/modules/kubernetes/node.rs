@@ -26,7 +26,7 @@ pub struct KubeNode {
 }
 
 /// How pods leave a node.
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Draining {
     delete_emptydir_data: bool,
@@ -38,20 +38,6 @@ pub(super) struct Draining {
     wait_timeout: u64,
     #[serde(rename = "wait_sleep")]
     _wait_sleep: Option<u64>,
-}
-
-impl Default for Draining {
-    fn default() -> Self {
-        Self {
-            delete_emptydir_data: false,
-            disable_eviction: false,
-            force: false,
-            ignore_daemonsets: false,
-            terminate_grace_period: None,
-            wait_timeout: 0,
-            _wait_sleep: None,
-        }
-    }
 }
 
 impl Module for KubeNode {
@@ -230,7 +216,9 @@ impl<'k, 'c> Node<'k, 'c> {
             "--overwrite".to_owned(),
         ];
         let fixed = args.len();
-        for (name, value) in labels.into_iter().flatten() {
+        let mut labels: Vec<(&String, &Value)> = labels.into_iter().flatten().collect();
+        labels.sort_by_key(|(name, _)| *name);
+        for (name, value) in labels {
             let value = match value {
                 Value::Null => {
                     if now.get(name).is_some() {
