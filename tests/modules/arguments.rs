@@ -35,23 +35,21 @@ const ELSEWHERE: &[(&str, &[&str])] = &[
             "timezone",
         ],
     ),
+    (
+        "kubernetes.core",
+        &[
+            "helm",
+            "helm_info",
+            "helm_repository",
+            "k8s",
+            "k8s_drain",
+            "k8s_info",
+        ],
+    ),
 ];
 
-/// Packages, keys, Kubernetes: compared where they are tested.
-const OTHERS: &[&str] = &[
-    "apt",
-    "apt_key",
-    "apt_repository",
-    "deb822_repository",
-    "dnf",
-    "dpkg_selections",
-    "package",
-    "package_facts",
-    "pip",
-    "rpm_key",
-    "yum",
-    "yum_repository",
-];
+/// What belongs to the package manager of each host.
+const OTHERS: &[&str] = &["package"];
 
 #[test]
 fn modules_take_what_ansibles_take() {

@@ -329,6 +329,14 @@ pub(super) const REFUSED: &[(&str, &str)] = &[
         "Packages of npm are no part of a cluster; use `command: npm …`.",
     ),
     (
+        "redhat_subscription",
+        "Registering needs Red Hat's servers, so it can't be proven; use `command: subscription-manager register …`.",
+    ),
+    (
+        "rhsm_repository",
+        "It needs a registered host, so it can't be proven; use `command: subscription-manager repos …`.",
+    ),
+    (
         "seboolean",
         "It needs the Python libraries of SELinux; use `command: setsebool -P …`.",
     ),

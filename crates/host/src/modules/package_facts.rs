@@ -18,9 +18,29 @@ impl Module for PackageFacts {
         "package_facts",
         "Lists installed packages as the fact packages: those of dpkg, and those of rpm (which no test has run for real).",
         &[
-            Arg::new("manager", Kind::List, "Whose packages.")
-                .choices(&["auto", "apt", "rpm", "dnf", "dnf5", "yum", "zypper"])
-                .default("auto"),
+            Arg::new(
+                "manager",
+                Kind::List,
+                "Whose packages: those of apt and rpm are read, others are failures.",
+            )
+            .choices(&[
+                "auto",
+                "apt",
+                "rpm",
+                "dnf",
+                "dnf5",
+                "yum",
+                "zypper",
+                "apk",
+                "openbsd_pkg",
+                "pacman",
+                "pkg",
+                "pkg5",
+                "pkg_info",
+                "pkgng",
+                "portage",
+            ])
+            .default("auto"),
             Arg::new(
                 "strategy",
                 Kind::Str,
@@ -63,9 +83,10 @@ impl Module for PackageFacts {
             add_rpm(&output.stdout_text(), &mut packages);
         }
         if !found {
-            return Err(Failure::new(
-                "Could not detect a supported package manager: there is neither dpkg-query nor rpm on this host",
-            ));
+            return Err(Failure::new(format!(
+                "Could not detect a supported package manager from the following list: {:?}: kopsrun knows dpkg-query and rpm, and this host lacks them",
+                self.manager
+            )));
         }
         Ok(Outcome::ok().with("ansible_facts", json!({"packages": packages})))
     }
