@@ -329,13 +329,14 @@ fn gathering(play: &Play, args: Args) -> Task {
     let frame = Frame {
         keywords: Keywords {
             tags: vec![text("always")],
-            set: vec![(
-                Keyword::CheckMode,
-                Var {
-                    value: Value::Bool(false),
-                    place: place.clone(),
-                },
-            )],
+            // Each host has facts of its own, also where its tasks run once for all.
+            set: [Keyword::CheckMode, Keyword::RunOnce]
+                .map(|keyword| {
+                    let value = Value::Bool(false);
+                    let place = place.clone();
+                    (keyword, Var { value, place })
+                })
+                .to_vec(),
             ..Keywords::default()
         },
         parent: Some(Arc::clone(&play.frame)),

@@ -133,7 +133,8 @@ impl Encoding {
             .collect()
     }
 
-    fn name(self) -> &'static str {
+    /// As Python spells it.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Utf8 => "utf-8",
             Self::Ascii => "ascii",

@@ -172,6 +172,8 @@ fn cannot_start(name: &str, dir: Option<&Path>, error: &io::Error) -> Failure {
     Failure::new(format!("cannot start {name}: {reason}"))
         .with("rc", error.raw_os_error().unwrap_or(2))
         .with("cmd", name)
+        .with("stdout", "")
+        .with("stderr", "")
 }
 
 /// PATH of the task, or of this process, and the system's directories behind it.

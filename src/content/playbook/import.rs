@@ -171,6 +171,13 @@ pub fn find_tasks(
     for place in search.iter().rev() {
         places.push(place.clone());
         places.push(place.join(folder));
+        // Handlers of a role may include its tasks.
+        if handlers {
+            places.push(place.join("tasks"));
+            if place.file_name().is_some_and(|name| name == "handlers") {
+                places.push(place.with_file_name("tasks"));
+            }
+        }
     }
     places.push(dir.to_owned());
     let candidates: Vec<PathBuf> = places.iter().map(|place| place.join(name)).collect();

@@ -41,7 +41,8 @@ pub fn split(line: &str, command: bool) -> Result<Line, String> {
             }
             Piece::Word(word) => word,
         };
-        match option(word) {
+        let decoded = decoded(word);
+        match option(&decoded) {
             Some((key, value)) if !command || COMMAND_OPTIONS.contains(&key) => {
                 found.options.push((key.to_owned(), unquote(value)));
                 // The space before an option goes with it.
@@ -72,6 +73,49 @@ fn option(word: &str) -> Option<(&str, &str)> {
     key.chars()
         .all(|c| c.is_alphanumeric() || c == '_' || c == '-' || c == '.')
         .then(|| (key, &word[at + 1..]))
+}
+
+/// A word with what escapes in it stand for, those of Python's texts: a backslash and one of `abfnrtv`, itself or a
+/// quote, or the number of a letter (`xhh`, `uhhhh`, `Uhhhhhhhh`). Others stay as they are.
+fn decoded(word: &str) -> String {
+    let mut text = String::with_capacity(word.len());
+    let mut rest = word;
+    while let Some(at) = rest.find('\\') {
+        text.push_str(&rest[..at]);
+        let tail = &rest[at + 1..];
+        let (letter, length) = escape(tail).unwrap_or(('\\', 0));
+        text.push(letter);
+        rest = &tail[length..];
+    }
+    text.push_str(rest);
+    text
+}
+
+/// The letter for what follows a backslash, and how many bytes that is.
+fn escape(tail: &str) -> Option<(char, usize)> {
+    let first = tail.chars().next()?;
+    let one = match first {
+        '\\' | '\'' | '"' => Some(first),
+        'a' => Some('\u{7}'),
+        'b' => Some('\u{8}'),
+        'f' => Some('\u{c}'),
+        'n' => Some('\n'),
+        'r' => Some('\r'),
+        't' => Some('\t'),
+        'v' => Some('\u{b}'),
+        _ => None,
+    };
+    if let Some(letter) = one {
+        return Some((letter, 1));
+    }
+    let digits = match first {
+        'x' => 2,
+        'u' => 4,
+        'U' => 8,
+        _ => return None,
+    };
+    let code = u32::from_str_radix(tail.get(1..=digits)?, 16).ok()?;
+    Some((char::from_u32(code)?, 1 + digits))
 }
 
 /// Without the quotes around it, when they match.

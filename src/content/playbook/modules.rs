@@ -41,11 +41,25 @@ static ACTIONS: &[Spec] = &[
     Spec::new(
         "gather_facts",
         "Gathers facts, as a play does at its start.",
-        &[Arg::new(
-            "parallel",
-            Kind::Bool,
-            "Has no effect: there is one fact module.",
-        )],
+        &[
+            Arg::new("gather_subset", Kind::List, "Which facts, as for setup."),
+            Arg::new("gather_timeout", Kind::Int, "As for setup: no effect."),
+            Arg::new(
+                "filter",
+                Kind::List,
+                "Only facts whose names fit one of these patterns.",
+            ),
+            Arg::new(
+                "fact_path",
+                Kind::Path,
+                "Where the administrator's own facts are.",
+            ),
+            Arg::new(
+                "parallel",
+                Kind::Bool,
+                "Has no effect: there is one fact module.",
+            ),
+        ],
     ),
     Spec::new(
         "group_by",

@@ -1,6 +1,7 @@
 //! What the controller does of a task, one file each; everything else goes straight to the host's agent.
 
 mod argument_spec;
+mod assemble;
 mod assert;
 mod copy;
 mod debug;
@@ -24,6 +25,7 @@ use super::call::Call;
 use super::done::{Done, Problem};
 use super::hands::Blobs;
 use crate::content::value::Value;
+use serde_json::{Map, Value as Json};
 
 /// Actions that happen once for all hosts, as with `run_once`.
 pub(super) fn once_for_all(module: &str) -> bool {
@@ -51,10 +53,13 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
         "fetch" => fetch::run(call).await,
         "gather_facts" => {
             let defaults = call.defaults("setup")?;
-            let args = defaults
+            let mut args: Map<String, Json> = defaults
                 .iter()
-                .map(|(name, value)| (name.clone(), value.to_json()));
-            call.module("setup", args.collect(), Blobs::new()).await
+                .map(|(name, value)| (name.clone(), value.to_json()))
+                .collect();
+            args.extend(call.json_args());
+            args.shift_remove("parallel");
+            call.module("setup", args, Blobs::new()).await
         }
         "group_by" => groups::group_by(call),
         "include_role" | "include_tasks" => super::include::ask(call),
@@ -62,6 +67,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
         "k8s" => k8s::run(call).await,
         "package" => package::run(call).await,
         "pause" => pause::run(call).await,
+        "assemble" => assemble::run(call).await,
         "async_status" => super::background::status(call).await,
         "raw" => raw::run(call).await,
         "reboot" => reboot::run(call).await,

@@ -18,7 +18,6 @@ pub struct Assemble {
     delimiter: Option<String>,
     regexp: Option<String>,
     ignore_hidden: bool,
-    remote_src: bool,
     #[serde(flatten)]
     ownership: Ownership,
     #[serde(flatten)]
@@ -73,13 +72,13 @@ impl Module for Assemble {
     ]);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
-        if !self.remote_src {
-            return Err(Failure::new(
-                "assemble: remote_src: false isn't supported: copy the fragments to the host first, or use a template",
-            ));
-        }
         let src = cx.expand(&self.src);
-        let content = self.content(&src)?;
+        let content = Fragments {
+            delimiter: self.delimiter.clone(),
+            regexp: self.regexp.clone(),
+            ignore_hidden: self.ignore_hidden,
+        }
+        .joined(&src, |path| fs::read(path))?;
         let dest = cx.expand(&self.dest);
         let sum = files::hex(&Sha1::digest(&content));
         let wanted = self.ownership.resolve(cx)?;
@@ -117,8 +116,21 @@ impl Module for Assemble {
     }
 }
 
-impl Assemble {
-    fn content(&self, src: &Path) -> Result<Vec<u8>, Failure> {
+/// Which fragments of a directory become one file, and what goes between them.
+pub struct Fragments {
+    pub delimiter: Option<String>,
+    /// Python's; found in the name of a fragment.
+    pub regexp: Option<String>,
+    pub ignore_hidden: bool,
+}
+
+impl Fragments {
+    /// The fragments of the directory in the order of their names, each as `read` gives it.
+    pub fn joined(
+        &self,
+        src: &Path,
+        read: impl Fn(&Path) -> std::io::Result<Vec<u8>>,
+    ) -> Result<Vec<u8>, Failure> {
         if !src.is_dir() {
             let what = if src.exists() {
                 "is not a directory"
@@ -129,9 +141,8 @@ impl Assemble {
         }
         let delimiter = self.delimiter.as_deref().map(unescaped).unwrap_or_default();
         let mut all: Vec<u8> = Vec::new();
-        for (index, path) in self.fragments(src)?.iter().enumerate() {
-            let fragment =
-                fs::read(path).map_err(|error| Failure::io("cannot read", path, &error))?;
+        for (index, path) in self.names(src)?.iter().enumerate() {
+            let fragment = read(path).map_err(|error| Failure::io("cannot read", path, &error))?;
             // Each fragment and each delimiter begins a line.
             if index > 0 && !all.is_empty() && !all.ends_with(b"\n") {
                 all.push(b'\n');
@@ -147,7 +158,7 @@ impl Assemble {
         Ok(all)
     }
 
-    fn fragments(&self, src: &Path) -> Result<Vec<PathBuf>, Failure> {
+    fn names(&self, src: &Path) -> Result<Vec<PathBuf>, Failure> {
         let regex = self
             .regexp
             .as_deref()

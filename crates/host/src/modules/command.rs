@@ -217,7 +217,7 @@ impl Common {
         }
         let output = process
             .run()
-            .map_err(|failure| failure.with("cmd", shown.clone()))?;
+            .map_err(|failure| failure.with("cmd", as_line(shown)))?;
         let mut done = timed(outcome(true), &start)
             .with("rc", output.rc)
             .with("stdout", self.stripped(output.stdout_text()))
@@ -279,6 +279,19 @@ fn timed(outcome: Outcome, start: &Zoned) -> Outcome {
                 seconds % 60
             ),
         )
+}
+
+/// Of a program that couldn't be started Ansible tells one line, not a list.
+fn as_line(shown: &Value) -> Value {
+    let Value::Array(words) = shown else {
+        return shown.clone();
+    };
+    let quoted: Vec<String> = words
+        .iter()
+        .filter_map(Value::as_str)
+        .map(crate::words::quote)
+        .collect();
+    quoted.join(" ").into()
 }
 
 #[cfg(test)]

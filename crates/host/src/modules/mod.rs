@@ -3,7 +3,7 @@
 mod alternatives;
 mod apt;
 mod archive;
-mod assemble;
+pub mod assemble;
 mod authorized_key;
 pub(crate) mod background;
 mod command;

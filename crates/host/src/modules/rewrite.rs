@@ -164,7 +164,7 @@ impl Rewrite {
     fn check_validate(&self) -> Result<(), Failure> {
         match &self.validate {
             Some(command) if !command.contains("%s") => Err(Failure::new(format!(
-                "validate must contain %s, which stands for the file to check: {command}"
+                "validate must contain %s: {command} (%s stands for the file to check)"
             ))),
             _ => Ok(()),
         }

@@ -313,6 +313,13 @@ pub struct Service {
     name: String,
     state: Option<String>,
     enabled: Option<bool>,
+    // What the action of Ansible gives to systemd_service as it is.
+    masked: Option<bool>,
+    daemon_reload: bool,
+    daemon_reexec: bool,
+    no_block: bool,
+    force: Option<bool>,
+    scope: Scope,
 }
 
 impl Module for Service {
@@ -347,7 +354,13 @@ impl Module for Service {
                 .default("default"),
         ],
     )
-    .rules(&[Rule::OneOf(&["state", "enabled"])])
+    .rules(&[Rule::OneOf(&[
+        "state",
+        "enabled",
+        "masked",
+        "daemon_reload",
+        "daemon_reexec",
+    ])])
     .returns(&[
         Return::new("status", "What systemctl show says of the unit."),
         Return::new("name, state, enabled", "As given."),
@@ -358,12 +371,12 @@ impl Module for Service {
             name: Some(self.name),
             state: self.state,
             enabled: self.enabled,
-            masked: None,
-            daemon_reload: false,
-            daemon_reexec: false,
-            no_block: false,
-            force: None,
-            scope: Scope::System,
+            masked: self.masked,
+            daemon_reload: self.daemon_reload,
+            daemon_reexec: self.daemon_reexec,
+            no_block: self.no_block,
+            force: self.force,
+            scope: self.scope,
         }
         .run(cx)
     }

@@ -174,10 +174,11 @@ impl Filter {
         let Ok(bytes) = fs::read(path) else {
             return Ok(false);
         };
-        let text = self.encoding.decode(&bytes).map_err(|error| {
+        let text = self.encoding.decode(&bytes).map_err(|_| {
             format!(
-                "Failed to read the file {} due to an encoding error: {error}",
-                path.display()
+                "Failed to read the file {} due to an encoding error. current encoding: {}",
+                path.display(),
+                self.encoding.name()
             )
         })?;
         let text = text.replace("\r\n", "\n").replace('\r', "\n");

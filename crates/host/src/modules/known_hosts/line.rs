@@ -77,9 +77,17 @@ impl Line {
         fits
     }
 
-    /// Whether both have the same marker and are keys of the same type.
+    /// Whether the one takes the place of the other: both have the same marker and are of the same type; with a marker
+    /// only the same key.
     pub(super) fn same_kind(&self, other: &Self) -> bool {
-        self.marker == other.marker && self.kind == other.kind
+        self.marker == other.marker
+            && self.kind == other.kind
+            && (!self.is_marked() || self.same_key(other))
+    }
+
+    /// Of authorities and revoked keys there can be several of a type.
+    fn is_marked(&self) -> bool {
+        self.marker.is_some()
     }
 
     pub(super) fn same_key(&self, other: &Self) -> bool {

@@ -72,26 +72,22 @@ impl Module for KnownHosts {
             .with("path", path.to_string_lossy())
             .with("hash_host", self.hash_host)
             .with("state", self.state);
-        let Some(after) = after.filter(|_| changed) else {
-            outcome.data.extend(describe(&path));
-            return Ok(outcome);
+        // As in Ansible, whether or not a diff is asked for.
+        let there = path.exists();
+        let from = if there {
+            path.to_string_lossy()
+        } else {
+            "/dev/null".into()
         };
-        if cx.diff() {
-            let there = path.exists();
-            let from = if there {
-                path.to_string_lossy()
-            } else {
-                "/dev/null".into()
-            };
-            outcome = outcome.with(
-                "diff",
-                serde_json::json!({
-                    "before_header": from, "after_header": path.to_string_lossy(),
-                    "before": before, "after": after,
-                }),
-            );
-        }
-        if !cx.check() {
+        let after = after.unwrap_or_else(|| before.clone());
+        outcome = outcome.with(
+            "diff",
+            serde_json::json!({
+                "before_header": from, "after_header": path.to_string_lossy(),
+                "before": before, "after": after,
+            }),
+        );
+        if changed && !cx.check() {
             write(&path, &after)?;
         }
         outcome.data.extend(describe(&path));

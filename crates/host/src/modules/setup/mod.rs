@@ -1,7 +1,7 @@
 //! `setup`: facts about the host, read from /proc, /sys and /etc. Nothing is started for them, except what an
-//! administrator put into /etc/ansible/facts.d.
+//! administrator put into /etc/ansible/facts.d, and Python for the facts about itself.
 //!
-//! Names and values are Ansible's. What it doesn't know here: devices, Python, LVM, capabilities.
+//! Names and values are Ansible's. What it doesn't know here: devices, LVM, capabilities.
 
 mod clock;
 mod hardware;
@@ -137,6 +137,9 @@ static COLLECTORS: &[Collector] = &[
         network::dns(facts);
         Ok(())
     }),
+    collector("python", &["python_version"], true, |_, cx, facts| {
+        software::python(cx, facts)
+    }),
     collector("date_time", &[], true, |_, _, facts| {
         clock::collect(facts);
         Ok(())
@@ -198,7 +201,6 @@ static COLLECTORS: &[Collector] = &[
 
 /// Collectors of Ansible that find nothing on a Linux host without Python, accepted and empty.
 const EMPTY: &[&str] = &[
-    "python",
     "caps",
     "system_capabilities",
     "facter",
@@ -298,7 +300,7 @@ fn choose(subset: &[String]) -> Result<BTreeSet<&'static str>, Failure> {
     let mut wanted: BTreeSet<&str> = of(true).collect();
     let mut unwanted = BTreeSet::new();
     let mut named = BTreeSet::new();
-    if words().all(|word| word.starts_with('!') && word != "!all") {
+    if words().next().is_none() {
         wanted.extend(of(false));
     }
     for word in words() {
@@ -385,7 +387,8 @@ mod tests {
         );
         assert!(
             !chosen(&["!hardware"]).contains("hardware")
-                && chosen(&["!hardware"]).contains("network")
+                && !chosen(&["!hardware"]).contains("network")
+                && chosen(&["all", "!hardware"]).contains("network")
         );
         assert!(chosen(&["distribution", "pkg_mgr"]).contains("env"));
         assert!(!chosen(&["distribution"]).contains("network"));

@@ -1,7 +1,7 @@
 //! How the host is set up: package and service manager, security, the user, keys.
 
 use super::{Facts, put, read};
-use crate::{Context, users};
+use crate::{Context, Failure, users};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -164,4 +164,24 @@ pub(super) fn ssh_keys(facts: &mut Facts) {
             );
         }
     }
+}
+
+/// What Python says of itself, if there is one: the only program that is started for facts.
+pub(super) fn python(cx: &Context, facts: &mut Facts) -> Result<(), Failure> {
+    const QUESTION: &str = "import json,sys\nv=sys.version_info\nprint(json.dumps({'version':{'major':v[0],'minor':v[1],'micro':v[2],'releaselevel':v[3],'serial':v[4]},'version_info':list(v),'executable':sys.executable,'has_sslcontext':True,'type':sys.implementation.name}))";
+    let Some(python) = cx.find_program("python3") else {
+        return Ok(());
+    };
+    let output = cx.process(python).args(["-I", "-S", "-c", QUESTION]).run();
+    cx.check_cancelled()?;
+    let answer = output.ok().filter(crate::Output::ok);
+    let about: Option<Value> =
+        answer.and_then(|output| serde_json::from_slice(&output.stdout).ok());
+    if let Some(about) = about {
+        let number = |name: &str| about["version"][name].to_string();
+        let version = [number("major"), number("minor"), number("micro")].join(".");
+        put(facts, "python_version", version);
+        put(facts, "python", about);
+    }
+    Ok(())
 }
