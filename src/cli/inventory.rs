@@ -20,6 +20,9 @@ pub(super) struct Inventory {
     hosts: Hosts,
     #[command(flatten)]
     what: What,
+    /// With --graph: the variables of hosts and groups too
+    #[arg(long, requires = "graph")]
+    vars: bool,
 }
 
 #[derive(Debug, Args)]
@@ -45,7 +48,7 @@ pub(super) fn run(args: &Inventory, context: &Context) -> Result<u8, Failure> {
         inventory.select(host, None, Unknown::Fault)?;
         context.print(&document(&inventory.to_host_json(host)))?;
     } else if let Some(group) = &args.what.graph {
-        context.print(&format!("{}\n", inventory.graph(group)?))?;
+        context.print(&format!("{}\n", inventory.graph(group, args.vars)?))?;
     } else if let Some(pattern) = &args.what.hosts_of {
         let hosts = inventory
             .select(pattern, args.hosts.limit.as_deref(), Unknown::Fault)?

@@ -152,6 +152,14 @@ pub fn apply(
             let key = rules.ask(&inventory.settings, &vars, |templar| {
                 templar.render_text(&braced(&keyed.key))
             })?;
+            if let Some(strange) = key.as_ref().filter(|key| !names_groups(key)) {
+                return Err(Fault::new(format!(
+                    "a key of keyed_groups gives text, a list or a dictionary, not {}",
+                    strange.type_name()
+                ))
+                .at(&rules.place)
+                .hint(format!("write `{} | string`", keyed.key)));
+            }
             for bare in keyed.names(key.as_ref()) {
                 let separator = if keyed.prefix.is_empty() && !rules.leading_separator {
                     ""
@@ -226,6 +234,11 @@ impl Answer for bool {
     fn is_there(&self) -> bool {
         true
     }
+}
+
+/// True for what can be names of groups, and for what is false and names none.
+fn names_groups(key: &Value) -> bool {
+    matches!(key, Value::Str(_) | Value::List(_) | Value::Dict(_)) || !key.truthy()
 }
 
 impl Keyed {

@@ -111,7 +111,13 @@ impl Inventory {
             // Made from what all sources up to here gave.
             for rules in std::mem::take(&mut reader.constructed) {
                 let beside = reader::base_dir(source).map(VarFiles::new);
-                constructed::apply(&mut inventory, &rules, beside)?;
+                if let Err(fault) = constructed::apply(&mut inventory, &rules, beside) {
+                    if inventory.settings.broken == Broken::Fails {
+                        return Err(fault);
+                    }
+                    read -= 1;
+                    inventory.warnings.push(fault);
+                }
             }
         }
         inventory.nothing_read = read == 0 && !sources.is_empty();
@@ -388,9 +394,28 @@ impl Inventory {
         output::host(self, host)
     }
 
-    /// What `ansible-inventory --graph` prints, from a group downwards. The fault: no such group.
-    pub fn graph(&self, group: &str) -> Result<String, Fault> {
-        output::graph(self, group)
+    /// What `ansible-inventory --graph` prints, from a group downwards, with `--vars` too. The fault: no such group.
+    pub fn graph(&self, group: &str, vars: bool) -> Result<String, Fault> {
+        output::graph(self, group, vars)
+    }
+
+    /// Variables that are a group's own: those of the sources, then those of `group_vars/`, and its priority where
+    /// it has one.
+    pub fn group_vars(&self, group: &str) -> Vars {
+        let merge = self.settings.merge;
+        let mut vars = Vars::new();
+        let known = self.graph.groups.get(group);
+        add(&mut vars, known.map(|group| &group.vars), merge);
+        let playbook = self.beside_playbook.as_slice();
+        for files in self.beside_sources.iter().chain(playbook) {
+            add(&mut vars, files.group(group), merge);
+        }
+        if let Some(priority) = known.map(|group| group.priority).filter(|rank| *rank != 1) {
+            let place = Place::file(Path::new("inventory"));
+            let value = Value::Int(priority);
+            vars.insert("ansible_group_priority".to_owned(), Var { value, place });
+        }
+        vars
     }
 }
 

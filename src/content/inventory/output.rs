@@ -1,6 +1,6 @@
 //! An inventory for people and programs: `--list` and `--graph`.
 
-use super::{HostName, Inventory};
+use super::{HostName, Inventory, Var, Vars};
 use crate::content::place::Fault;
 use crate::content::value::Value;
 use serde_json::{Map, Value as Json};
@@ -85,8 +85,9 @@ fn add_group(
     }
 }
 
-/// As `ansible-inventory --graph`: groups with `@`, and below each its children and then its own hosts.
-pub fn graph(inventory: &Inventory, group: &str) -> Result<String, Fault> {
+/// As `ansible-inventory --graph`: groups with `@`, and below each its children and then its own hosts; with `vars` each
+/// host and group with its variables, as Python prints them.
+pub fn graph(inventory: &Inventory, group: &str, vars: bool) -> Result<String, Fault> {
     if inventory.group_hosts(group).is_none() {
         let groups = inventory.groups();
         let near = super::nearest::nearest(group, groups.iter().map(|name| &**name), 3);
@@ -98,23 +99,44 @@ pub fn graph(inventory: &Inventory, group: &str) -> Result<String, Fault> {
         });
     }
     let mut lines = Vec::new();
-    draw(inventory, group, 0, &mut lines);
+    draw(inventory, group, 0, vars, &mut lines);
     Ok(lines.join("\n"))
 }
 
-fn draw(inventory: &Inventory, group: &str, depth: usize, lines: &mut Vec<String>) {
-    let line = |name: &str, depth: usize| match depth {
-        0 => name.to_owned(),
-        _ => format!("{}--{name}", "  |".repeat(depth)),
-    };
+fn draw(inventory: &Inventory, group: &str, depth: usize, vars: bool, lines: &mut Vec<String>) {
     lines.push(line(&format!("@{group}:"), depth));
     for child in inventory.children(group) {
-        draw(inventory, &child, depth + 1, lines);
+        draw(inventory, &child, depth + 1, vars, lines);
     }
     if group != "all" {
         for host in inventory.direct_hosts(group) {
             lines.push(line(&host, depth + 1));
+            if vars {
+                draw_vars(inventory.vars(&host), depth + 2, lines);
+            }
         }
+    }
+    if vars {
+        draw_vars(inventory.group_vars(group), depth + 1, lines);
+    }
+}
+
+fn line(name: &str, depth: usize) -> String {
+    match depth {
+        0 => name.to_owned(),
+        _ => format!("{}--{name}", "  |".repeat(depth)),
+    }
+}
+
+fn draw_vars(vars: Vars, depth: usize, lines: &mut Vec<String>) {
+    let mut vars: Vec<(String, Var)> = vars.into_iter().collect();
+    vars.retain(|(name, _)| !INTERNAL.contains(&name.as_str()));
+    vars.sort_by(|one, other| one.0.cmp(&other.0));
+    for (name, var) in vars {
+        lines.push(line(
+            &format!("{{{name} = {}}}", var.value.to_text()),
+            depth,
+        ));
     }
 }
 

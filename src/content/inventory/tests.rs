@@ -105,7 +105,7 @@ fn reads_and_selects_as_ansible() {
         let vector = vector(case);
         let inventory = &vector.inventory;
         assert_eq!(inventory.to_list_json(), vector.expect["list"], "{title}");
-        let graph = inventory.graph("all").expect("graph");
+        let graph = inventory.graph("all", false).expect("graph");
         assert_eq!(graph, vector.expect["graph"], "{title}");
         let groups = vector.expect["groups"].as_object().expect("groups");
         let order: Vec<&str> = groups.keys().map(String::as_str).collect();
