@@ -215,11 +215,16 @@ fn random_templates_mean_what_they_mean_in_ansible() {
     compare(&format!("seed {seed}"), &probes);
 }
 
-/// All templates and default variables of a checkout of kubespray, when `KOPSRUN_KUBESPRAY` names one.
+/// All templates and default variables of a checkout of kubespray for six hosts, when `KOPSRUN_KUBESPRAY` names one.
 #[test]
 fn kubespray_renders_as_in_ansible() {
     match env::var("KOPSRUN_KUBESPRAY") {
-        Ok(checkout) => compare("kubespray", &lines_of("kubespray.py", &[&checkout])),
+        Ok(checkout) => {
+            for host in (1..=6).map(|number| format!("node{number}")) {
+                let probes = lines_of("kubespray.py", &[&checkout, &host]);
+                compare(&format!("kubespray, {host}"), &probes);
+            }
+        }
         Err(_) => println!("KOPSRUN_KUBESPRAY names no checkout of kubespray"),
     }
 }
