@@ -452,6 +452,19 @@ impl<'a> Call<'a> {
         })
     }
 
+    /// Arguments that are wrong: a failure in Ansible's words, with ours beside it.
+    pub(super) fn refused(&self, error: host::ArgError) -> Done {
+        let at = error
+            .arg
+            .as_deref()
+            .map_or(&self.attempt.task.place, |arg| self.place(arg));
+        let fault = Fault::new(error.words.clone()).at(at).hint(error.message);
+        Done {
+            fault: Some(fault),
+            ..Done::failed(error.words)
+        }
+    }
+
     /// Runs a module on the host.
     pub(super) async fn module(
         &self,
@@ -468,13 +481,9 @@ impl<'a> Call<'a> {
                     ),
                 ));
             }
-            host::normalise(spec, &args).map_err(|error| {
-                let at = error
-                    .arg
-                    .as_deref()
-                    .map_or(&self.attempt.task.place, |arg| self.place(arg));
-                Fault::new(error.message.clone()).at(at)
-            })?;
+            if let Err(error) = host::normalise(spec, &args) {
+                return Ok(self.refused(error));
+            }
         }
         let mut task = self.task(module, args)?;
         for (name, blob) in &blobs {

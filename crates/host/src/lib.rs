@@ -216,4 +216,6 @@ pub struct ArgError {
     /// The argument that is meant, when it is one.
     pub arg: Option<String>,
     pub message: String,
+    /// What Ansible's modules say of the first thing that they find wrong, for playbooks that expect a failure.
+    pub words: String,
 }

@@ -1,10 +1,11 @@
 //! What a task does: its module and arguments, in every way of writing them.
 
+use super::foreign::Foreign;
 use super::load::Pass;
 use super::modules;
 use super::setting::{self, text, var};
 use super::task::{Cx, Draft};
-use super::tree::Args;
+use super::tree::{Args, Keyword};
 use super::{foreign, kv};
 use crate::content::inventory::Var;
 use crate::content::place::{Fault, Place};
@@ -64,9 +65,18 @@ impl Pass<'_> {
         let Some(spec) = modules::resolve(&name) else {
             return self.outside(name, &place, &value, draft, cx);
         };
+        if !self.loader.settings.listing && self.is_replaced(&name, &place) {
+            match self.foreign(&name, &place, &cx.frame) {
+                Ok(Some(found)) => return self.foreign_task(name, found, &value, draft),
+                Ok(None) => {}
+                Err(fault) => self.warnings.push(fault.hint(format!(
+                    "kopsrun's own `{name}` is used instead, which does what Ansible's does."
+                ))),
+            }
+        }
         let mut places = HashMap::new();
         let found = arguments(spec, &value, draft.args.as_ref(), &mut places);
-        let args = self.ok(found)?;
+        let mut args = self.ok(found)?;
         let defaults: Vec<&Var> = cx
             .frame
             .defaults()
@@ -76,6 +86,7 @@ impl Pass<'_> {
         match check(spec, &args, &defaults, &places, &place) {
             // Ansible looks at arguments when a task runs.
             Err(fault) if self.loader.settings.listing => self.warnings.push(fault.unsupported()),
+            Err(_) if expects_failure(draft, cx) => args.doubtful = true,
             checked => self.ok(checked)?,
         }
         Some((spec, Arc::from(name), args))
@@ -102,6 +113,16 @@ impl Pass<'_> {
             self.faults.push(modules::unknown(&name, place));
             return None;
         };
+        self.foreign_task(name, found, value, draft)
+    }
+
+    fn foreign_task(
+        &mut self,
+        name: String,
+        found: Foreign,
+        value: &Node,
+        draft: &Draft,
+    ) -> Option<(&'static Spec, Arc<str>, Args)> {
         let read = arguments(
             &foreign::MODULE,
             value,
@@ -152,6 +173,17 @@ impl Pass<'_> {
         node.kind = Kind::Map(Arc::from(rest));
         Some((name, place, node))
     }
+}
+
+/// True where the playbook goes on when the task fails: wrong arguments are then such a failure, as in Ansible.
+fn expects_failure(draft: &Draft, cx: &Cx) -> bool {
+    let ignored = |var: &Var| var.value.to_json() != serde_json::Value::Bool(false);
+    let own = draft.keywords.set.iter();
+    let own = own.filter(|(keyword, _)| *keyword == Keyword::IgnoreErrors);
+    !draft.failed_when.is_empty()
+        || own.map(|(_, var)| var).any(ignored)
+        || cx.frame.get(Keyword::IgnoreErrors).is_some_and(ignored)
+        || cx.frame.chain().any(|frame| frame.rescued)
 }
 
 /// Arguments of a task: those of the module's line or mapping, over those of `args:`.

@@ -210,8 +210,9 @@ impl Pass<'_> {
     /// Directories of modules: beside the playbook, in the role of the task and in roles that were read before it, and
     /// those of the settings.
     fn libraries(&self, place: &Place) -> Vec<PathBuf> {
-        let role = place.file.parent().and_then(Path::parent);
-        let beside = [Some(self.dir.as_path()), role];
+        let own = place.file.parent();
+        let role = own.and_then(Path::parent);
+        let beside = [Some(self.dir.as_path()), own, role];
         let beside = beside.into_iter().flatten().map(|dir| dir.join("library"));
         let mut all: Vec<PathBuf> = Vec::new();
         let roles = self.loader.role_libraries();
@@ -223,6 +224,11 @@ impl Pass<'_> {
             }
         }
         all
+    }
+
+    /// True for one of Ansible's own modules that a `library/` holds too: that one is meant.
+    pub(super) fn is_replaced(&self, name: &str, place: &Place) -> bool {
+        BUILTIN.contains(&name) && self.is_in_library(name, place)
     }
 
     /// True for a word that names a file of a `library/`.

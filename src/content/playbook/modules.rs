@@ -447,6 +447,20 @@ pub(super) fn unknown(name: &str, place: &Place) -> Fault {
     }
 }
 
+/// What is wrong with the rendered arguments of an action that the controller does alone.
+pub fn wrong_arguments(name: &str, args: &Map<String, Value>) -> Option<host::ArgError> {
+    let spec = ACTIONS.iter().find(|spec| spec.name == name)?;
+    let mut args = args.clone();
+    args.retain(|name, _| !OPEN.contains(&spec.name) || answers(spec, name));
+    host::normalise(spec, &args).err()
+}
+
+fn answers(spec: &Spec, name: &str) -> bool {
+    spec.args
+        .iter()
+        .any(|arg| arg.name == name || arg.aliases.contains(&name))
+}
+
 /// Checks arguments; text with templates is accepted for every type. `place` gives the place of an argument.
 pub(super) fn check(
     spec: &Spec,
@@ -456,11 +470,7 @@ pub(super) fn check(
 ) -> Result<(), Fault> {
     let mut args = args.clone();
     if OPEN.contains(&spec.name) {
-        args.retain(|name, _| {
-            spec.args
-                .iter()
-                .any(|arg| arg.name == name || arg.aliases.contains(&name.as_str()))
-        });
+        args.retain(|name, _| answers(spec, name));
     }
     host::validate(spec, &args).map_err(|error| {
         let at = error

@@ -158,6 +158,8 @@ pub struct Args {
     pub whole: Option<Var>,
     /// `apply:` of an include, as it was written.
     pub apply: Option<Node>,
+    /// Something is wrong with them; the playbook is prepared for the failure.
+    pub doubtful: bool,
     /// The module, when kopsrun doesn't bring it.
     pub foreign: Option<Arc<Foreign>>,
 }

@@ -24,6 +24,7 @@ mod wait_for_connection;
 use super::call::Call;
 use super::done::{Done, Problem};
 use super::hands::Blobs;
+use crate::content::playbook::wrong_arguments;
 use crate::content::value::Value;
 use serde_json::{Map, Value as Json};
 
@@ -34,6 +35,12 @@ pub(super) fn once_for_all(module: &str) -> bool {
 
 /// Does what the task says.
 pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
+    let task = &call.attempt.task;
+    if task.args.doubtful
+        && let Some(error) = wrong_arguments(&task.module, &call.json_args())
+    {
+        return Ok(call.refused(error));
+    }
     if let Some(module) = &call.attempt.task.args.foreign {
         return foreign::run(call, module).await;
     }

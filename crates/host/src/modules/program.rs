@@ -83,7 +83,13 @@ impl Module for Program {
             write(&path, 0o700, &program)?;
             let args = place.join("args");
             write(&args, 0o600, self.argument_file().as_bytes())?;
-            cx.process(path).arg(args).run()?
+            // Ansible too starts scripts of Python by the Python that it found.
+            let process = if reads_python(&program) {
+                cx.process(self.python(cx)?).arg(path)
+            } else {
+                cx.process(path)
+            };
+            process.arg(args).run()?
         };
         Ok(understood(output))
     }
@@ -145,6 +151,20 @@ impl Program {
                 ))
             })
     }
+}
+
+/// True for a script whose first line names Python.
+fn reads_python(program: &[u8]) -> bool {
+    let first = program.split(|byte| *byte == b'\n').next();
+    let first = String::from_utf8_lossy(first.unwrap_or_default());
+    let mut words = first
+        .strip_prefix("#!")
+        .unwrap_or_default()
+        .split_whitespace();
+    words.any(|word| {
+        let name = word.rsplit('/').next().unwrap_or_default();
+        name.starts_with("python")
+    })
 }
 
 /// The program's content, from the last task that ran it or from the controller.
@@ -287,6 +307,13 @@ mod tests {
         let done = run("pairs", pairs, json!({"a": "two words", "b": true}));
         assert!(done.failed && !done.changed, "{done:?}");
         assert_eq!(done.data["said"], "two words/True");
+    }
+
+    #[test]
+    fn scripts_of_python_are_started_by_the_python_there_is() {
+        let text = "#!/no/such/python\nimport json, sys\nprint(json.dumps({'got': open(sys.argv[1]).read()}))\n";
+        let done = run("pairs", text, json!({"a": 1}));
+        assert_eq!(done.data["got"], "a=1 ", "{done:?}");
     }
 
     #[test]

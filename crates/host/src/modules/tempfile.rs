@@ -22,7 +22,7 @@ impl Module for Tempfile {
         "Makes a temporary file or directory, which only its maker can open.",
         &[
             Arg::new("state", Kind::Str, "What to make.")
-                .choices(&["directory", "file"])
+                .choices(&["file", "directory"])
                 .default("file"),
             Arg::new(
                 "path",

@@ -1,9 +1,9 @@
 //! Values brought into the types of arguments, by the rules of Ansible's argument specifications
 //! (`ansible.module_utils.common.validation`).
 
-use super::check::{Templates, error, is_template};
+use super::check::{Look, Templates, Wrong, is_template};
 use super::near::nearest;
-use crate::{Arg, ArgError, Kind};
+use crate::{Arg, Kind};
 use serde_json::{Map, Number, Value};
 
 pub(super) fn convert_arg(
@@ -11,7 +11,7 @@ pub(super) fn convert_arg(
     name: &str,
     value: &Value,
     templates: Templates,
-) -> Result<Value, ArgError> {
+) -> Result<Value, Wrong> {
     // The choices of a mode are words that can stand in its place (`preserve`).
     if arg.kind == Kind::Mode
         && value
@@ -32,7 +32,7 @@ pub(super) fn convert_arg(
 }
 
 /// Checks the choices; as in Ansible, a YAML boolean means the choice that is spelled like it (`state: yes`).
-fn check_choice(arg: &Arg, name: &str, value: Value) -> Result<Value, ArgError> {
+fn check_choice(arg: &Arg, name: &str, value: Value) -> Result<Value, Wrong> {
     if arg.choices.is_empty() || arg.kind == Kind::Mode {
         return Ok(value);
     }
@@ -40,13 +40,14 @@ fn check_choice(arg: &Arg, name: &str, value: Value) -> Result<Value, ArgError> 
         let near = nearest(given, arg.choices)
             .map(|near| format!("; did you mean {near}?"))
             .unwrap_or_default();
-        error(
-            name,
-            format!(
-                "{name} must be one of {}; got {given:?}{near}",
-                arg.choices.join(", ")
-            ),
-        )
+        let choices = arg.choices.join(", ");
+        let words = if arg.kind == Kind::List {
+            format!("value of {name} must be one or more of: {choices}. Got no match for: {given}")
+        } else {
+            format!("value of {name} must be one of: {choices}, got: {given}")
+        };
+        let message = format!("{name} must be one of {choices}; got {given:?}{near}");
+        Wrong::new(Look::Choice, name, message, words)
     };
     let fits = |item: &Value| {
         item.as_str()
@@ -72,13 +73,72 @@ fn check_choice(arg: &Arg, name: &str, value: Value) -> Result<Value, ArgError> 
     }
 }
 
-pub(super) fn convert_at(name: &str, kind: Kind, value: &Value) -> Result<Value, ArgError> {
+pub(super) fn convert_at(name: &str, kind: Kind, value: &Value) -> Result<Value, Wrong> {
     convert(kind, value).ok_or_else(|| {
-        error(
+        Wrong::new(
+            Look::Type,
             name,
             format!("{name} must be {}; got {}", describe(kind), show(value)),
+            words_of(name, kind, value),
         )
     })
+}
+
+/// What Ansible says of a value that isn't of a type.
+fn words_of(name: &str, kind: Kind, value: &Value) -> String {
+    let class = match value {
+        Value::Null => "NoneType",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float",
+        Value::Number(_) => "int",
+        Value::String(_) => "str",
+        Value::Array(_) => "list",
+        Value::Object(_) => "dict",
+    };
+    let (wanted, why) = match (kind, value) {
+        (Kind::Bool, Value::String(text)) => (
+            "bool",
+            format!(
+                "The value '{text}' is not a valid boolean.  Valid booleans include: 'yes', 'on', '1', 'true', 't', 'y', \
+                 1, 'no', 'off', '0', 'false', 'f', 'n', 0"
+            ),
+        ),
+        (Kind::Bool, _) => (
+            "bool",
+            format!("<class '{class}'> cannot be converted to a bool"),
+        ),
+        (Kind::Int, Value::String(text)) => {
+            ("int", format!("\"'{text}'\" cannot be converted to an int"))
+        }
+        (Kind::Int, _) => (
+            "int",
+            format!("<class '{class}'> cannot be converted to an int"),
+        ),
+        (Kind::Float, _) => (
+            "float",
+            format!("<class '{class}'> cannot be converted to a float"),
+        ),
+        (Kind::Dict, Value::String(_)) => (
+            "dict",
+            "dictionary requested, could not parse JSON or key=value".to_owned(),
+        ),
+        (Kind::Dict, _) => (
+            "dict",
+            format!("<class '{class}'> cannot be converted to a dict"),
+        ),
+        (Kind::List, _) => (
+            "list",
+            format!("<class '{class}'> cannot be converted to a list"),
+        ),
+        (Kind::Mode, _) => return "mode must be in octal or symbolic form".to_owned(),
+        (Kind::Raw | Kind::Str | Kind::Path, _) => (
+            "str",
+            format!("<class '{class}'> cannot be converted to a str"),
+        ),
+    };
+    format!(
+        "argument '{name}' is of type <class '{class}'> and we were unable to convert to {wanted}: {why}"
+    )
 }
 
 fn convert(kind: Kind, value: &Value) -> Option<Value> {

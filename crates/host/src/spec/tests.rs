@@ -77,10 +77,6 @@ fn refusals_teach() {
         fault(json!({"path": "/a", "count": 1.5})),
         "count must be a whole number; got 1.5"
     );
-    assert_eq!(
-        fault(json!({"path": "/a", "dest": "/b"})),
-        "path is given twice: dest is another name of it"
-    );
     assert!(fault(json!({"path": "/a", "mode": 644_000})).starts_with("mode must be a file mode"));
     assert!(
         fault(json!({"path": "/a", "content": "a", "items": "b"})).contains("only one of these")
@@ -88,6 +84,42 @@ fn refusals_teach() {
     assert_eq!(
         fault(json!({"path": "/a", "state": "absent"})),
         "demo: state=absent needs count"
+    );
+}
+
+#[test]
+fn an_alias_wins_over_the_name_that_it_stands_for() {
+    for given in [
+        json!({"path": "/a", "dest": "/b"}),
+        json!({"dest": "/b", "path": "/a"}),
+    ] {
+        let typed = normalise(&ALL, &args(given)).expect("all fine");
+        assert_eq!(typed["path"], "/b");
+    }
+}
+
+#[test]
+fn failures_that_are_expected_have_ansibles_words() {
+    let words = |value| {
+        normalise(&ALL, &args(value))
+            .expect_err("it is wrong")
+            .words
+    };
+    assert_eq!(
+        words(json!({"frce": 1})),
+        "missing required arguments: path"
+    );
+    assert_eq!(
+        words(json!({"path": "/a", "state": "presnt"})),
+        "value of state must be one of: present, absent, got: presnt"
+    );
+    assert_eq!(
+        words(json!({"path": "/a", "count": "z", "frce": 1})),
+        "argument 'count' is of type <class 'str'> and we were unable to convert to int: \"'z'\" cannot be converted to an int"
+    );
+    assert!(
+        words(json!({"path": "/a", "frce": 1}))
+            .starts_with("Unsupported parameters for (demo) module: frce. ")
     );
 }
 
@@ -128,7 +160,10 @@ fn every_default_and_every_name_of_the_table_is_sound() {
             if let Some(default) = arg.default {
                 convert_arg(arg, arg.name, &Value::from(default), Templates::Rendered)
                     .unwrap_or_else(|error| {
-                        panic!("{}: the default of {}: {error}", spec.name, arg.name)
+                        panic!(
+                            "{}: the default of {}: {}",
+                            spec.name, arg.name, error.error
+                        )
                     });
             }
         }
