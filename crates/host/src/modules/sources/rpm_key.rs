@@ -1,7 +1,7 @@
 //! `rpm_key`: keys that rpm trusts.
 
 use super::fetched;
-use super::gpg::Gpg;
+use super::gpg::{Gpg, Key};
 use crate::modules::http::Scratch;
 use crate::{Arg, Context, Failure, Kind, Module, Outcome, Spec};
 use serde::Deserialize;
@@ -18,7 +18,7 @@ pub struct RpmKey {
 impl Module for RpmKey {
     const SPEC: Spec = Spec::new(
         "rpm_key",
-        "Keeps a key in the database of rpm, by the host's rpm and gpg. No test has run it on a host with rpm: it is built against recorded answers of rpm 4.16.",
+        "Keeps a key in the database of rpm, by the host's rpm and gpg. Compared by hand with Ansible's with rpm 4.18; the tests know recorded answers of rpm 4.16 only.",
         &[
             Arg::new(
                 "key",
@@ -70,6 +70,10 @@ impl Module for RpmKey {
         } else {
             !there.is_empty()
         };
+        // As in Ansible, a key that is there already isn't looked at again.
+        if let (true, Some((_, keys))) = (changed && present, &content) {
+            self.check_fingerprint(keys)?;
+        }
         if !changed || cx.check() {
             return Ok(Outcome::changed(changed));
         }
@@ -84,7 +88,7 @@ impl Module for RpmKey {
             }
             return Ok(Outcome::changed(true));
         }
-        let Some(content) = content else {
+        let Some((content, _)) = content else {
             return Err(Failure::new(
                 "When importing a key, a valid file must be given",
             ));
@@ -102,6 +106,9 @@ impl Module for RpmKey {
     }
 }
 
+/// What a file or URL held, and the keys in it.
+type Given = (Vec<u8>, Vec<Key>);
+
 impl RpmKey {
     /// The number of a key, when that is what `key` is.
     fn named(&self) -> Option<String> {
@@ -111,13 +118,7 @@ impl RpmKey {
         (hex && matches!(digits.len(), 8 | 16 | 40)).then(|| digits.to_lowercase())
     }
 
-    /// The keys in a file or behind a URL.
-    fn of_content(&self, cx: &Context) -> Result<(Vec<String>, Option<Vec<u8>>), Failure> {
-        let content = fetched(cx, &self.key, self.validate_certs)?;
-        let keys = Gpg::new(cx)?.keys_in(&content)?;
-        if keys.is_empty() {
-            return Err(Failure::new(format!("Not a valid key {}", self.key)));
-        }
+    fn check_fingerprint(&self, keys: &[Key]) -> Result<(), Failure> {
         if let Some(wanted) = &self.fingerprint {
             let wanted: Vec<String> = wanted
                 .iter()
@@ -131,8 +132,18 @@ impl RpmKey {
                 )));
             }
         }
+        Ok(())
+    }
+
+    /// The keys in a file or behind a URL.
+    fn of_content(&self, cx: &Context) -> Result<(Vec<String>, Option<Given>), Failure> {
+        let content = fetched(cx, &self.key, self.validate_certs)?;
+        let keys = Gpg::new(cx)?.keys_in(&content)?;
+        if keys.is_empty() {
+            return Err(Failure::new(format!("Not a valid key {}", self.key)));
+        }
         let numbers = keys.iter().map(|key| key.id.to_lowercase()).collect();
-        Ok((numbers, Some(content)))
+        Ok((numbers, Some((content, keys))))
     }
 }
 
