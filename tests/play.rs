@@ -223,7 +223,7 @@ async fn an_include_that_is_not_there_says_where_it_was_looked_for() {
 }
 
 #[tokio::test]
-async fn a_name_to_start_at_that_is_not_there_is_an_error() {
+async fn a_name_to_start_at_that_is_not_there_runs_nothing() {
     let mut case = case(&[(
         "site.yml",
         "- hosts: a\n  gather_facts: false\n  tasks:\n    - {name: one, debug: {msg: 1}}\n    - {name: two, debug: {msg: 2}}\n    - {name: three, debug: {msg: 3}}\n",
@@ -231,12 +231,40 @@ async fn a_name_to_start_at_that_is_not_there_is_an_error() {
     case.request.start_at = Some("two".to_owned());
     assert_eq!(said(&case.run().await), ["a: 2", "a: 3"]);
     case.request.start_at = Some("four".to_owned());
-    let (code, told) = case.refusal(case.run().await);
-    assert_eq!(code, 1);
-    assert_eq!(
-        told,
-        ["no task is named `four` [`kopsrun play --list-tasks` shows the names of all tasks.]"]
-    );
+    let ran = case.run().await;
+    assert!(said(&ran).is_empty());
+    assert!(ran.events.iter().any(|event| matches!(
+        event,
+        Event::Note { text, .. } if text.starts_with("No matching task \"four\" found.")
+    )));
+}
+
+/// Answers in order, and the questions that they were for.
+struct Answers(std::sync::Mutex<(Vec<&'static str>, Vec<String>)>);
+
+impl kopsrun::play::Asker for Answers {
+    fn ask(&self, question: &str, _echo: bool) -> std::io::Result<String> {
+        let mut both = self.0.lock().expect("nobody panicked");
+        both.1.push(question.to_owned());
+        Ok(both.0.remove(0).to_owned())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn steps_are_run_when_somebody_says_so() {
+    let mut case = case(&[(
+        "site.yml",
+        "- hosts: a\n  gather_facts: false\n  tasks:\n    - {name: one, debug: {msg: 1}}\n    - {name: two, debug: {msg: 2}}\n    - {name: three, debug: {msg: 3}}\n    - {name: four, debug: {msg: 4}}\n",
+    )]);
+    let answers = Arc::new(Answers(std::sync::Mutex::new((
+        vec!["y", "", "Continue"],
+        Vec::new(),
+    ))));
+    case.request.step = Some(Arc::clone(&answers) as Arc<dyn kopsrun::play::Asker>);
+    assert_eq!(said(&case.run().await), ["a: 1", "a: 3", "a: 4"]);
+    let asked = &answers.0.lock().expect("nobody panicked").1;
+    assert_eq!(asked.len(), 3);
+    assert_eq!(asked[0], "Perform task: TASK: one (N)o/(y)es/(c)ontinue: ");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,7 +13,8 @@ Exit codes:
   4  a host is unreachable, or what you wrote is wrong and nothing was started
   5  refused: a precondition does not hold, or options don't go together; nothing was changed
   6  another run holds the lock of this cluster
-  99 interrupted";
+  99 interrupted
+  250 a defect of kopsrun itself: please report it";
 
 /// How results are shown.
 #[derive(Debug, Clone, Args)]

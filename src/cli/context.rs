@@ -295,6 +295,8 @@ impl Context {
             user: typed(&args.become_user, "DEFAULT_BECOME_USER"),
             method: typed(&args.become_method, "DEFAULT_BECOME_METHOD"),
             password,
+            exe: config.given("DEFAULT_BECOME_EXE"),
+            flags: config.given("DEFAULT_BECOME_FLAGS"),
         })
     }
 

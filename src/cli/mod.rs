@@ -78,6 +78,9 @@ enum Verb {
     Agent(agent::Agent),
 }
 
+/// The exit code after a defect of kopsrun's own, as that of an unexpected exception in Ansible.
+const UNEXPECTED: u8 = 250;
+
 /// Runs the command that was typed.
 pub fn main() -> ExitCode {
     let words = arguments::typed(std::env::args_os());
@@ -100,9 +103,12 @@ pub fn main() -> ExitCode {
             return failure.kind.into();
         }
     };
-    match dispatch(&cli.verb, &context) {
-        Ok(code) => ExitCode::from(code),
-        Err(failure) => {
+    let work = std::panic::AssertUnwindSafe(|| dispatch(&cli.verb, &context));
+    match std::panic::catch_unwind(work) {
+        // The panic has told itself on standard error.
+        Err(_) => ExitCode::from(UNEXPECTED),
+        Ok(Ok(code)) => ExitCode::from(code),
+        Ok(Err(failure)) => {
             report(&failure, &context);
             failure.kind.into()
         }

@@ -4,9 +4,11 @@ use super::args::{Connection, Escalation, Format, Hosts, Records, Run};
 use super::context::Context;
 use super::failure::{Failure, Kind};
 use super::{listing, plays, record};
-use crate::play::{Request, Retry, Source};
+use crate::play::{Asker, Request, Retry, Source};
 use clap::Args;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -35,6 +37,9 @@ pub(super) struct Play {
     /// Start at the task of this name
     #[arg(long = "start-at-task", value_name = "NAME")]
     start_at: Option<String>,
+    /// Ask before every task whether it is run
+    #[arg(long)]
+    step: bool,
     /// Look for Python modules in these directories (between colons); may be given several times
     #[arg(short = 'M', long = "module-path", value_name = "PATH")]
     module_path: Vec<String>,
@@ -99,6 +104,7 @@ pub(super) fn run(args: &Play, context: &Context) -> Result<u8, Failure> {
         context,
     )?;
     request.facts.flush = args.flush_cache;
+    request.step = args.step.then(|| Arc::new(Steps) as Arc<dyn Asker>);
     if config.flag("RETRY_FILES_ENABLED") {
         let dir = config.path("RETRY_FILES_SAVE_PATH");
         request.retry = dir.map_or(Retry::BesidePlaybook, Retry::In);
@@ -134,6 +140,22 @@ pub(super) fn run(args: &Play, context: &Context) -> Result<u8, Failure> {
         context,
     )?;
     plays::run(request, &args.connection, record, context)
+}
+
+/// Whoever types at standard input: `--step` asks there, also where it is no terminal, as ansible-playbook does.
+struct Steps;
+
+impl Asker for Steps {
+    fn ask(&self, question: &str, _echo: bool) -> io::Result<String> {
+        let mut out = io::stdout().lock();
+        out.write_all(question.as_bytes())?;
+        out.flush()?;
+        let mut answer = String::new();
+        if io::stdin().read_line(&mut answer)? == 0 {
+            return Err(io::Error::other("standard input has ended"));
+        }
+        Ok(answer.trim_end_matches(['\r', '\n']).to_owned())
+    }
 }
 
 /// A playbook is a file that is there.

@@ -205,6 +205,7 @@ impl From<PlayError> for Failure {
             PlayError::Refused(faults) => Failure {
                 kind: match faults.first().map(|fault| fault.cause) {
                     Some(Cause::Absent) => Kind::Broken,
+                    Some(Cause::Choice) => Kind::Usage,
                     _ => Kind::Input,
                 },
                 faults,

@@ -179,6 +179,12 @@ impl Variables {
                     .as_ref()
                     .map(|secret| secret.expose().clone())
             }),
+            exe: self
+                .text(host, "ansible_become_exe")
+                .or_else(|| typed.exe.clone()),
+            flags: self
+                .text(host, "ansible_become_flags")
+                .or_else(|| typed.flags.clone()),
         })
     }
 }

@@ -68,6 +68,8 @@ pub enum Cause {
     Mistake,
     /// A file or a role isn't there, is something else, or is inside itself without an end. Exit code 1; at a dynamic include only the host fails.
     Absent,
+    /// A word that is none of those that an option takes. Ends the run; exit code 5, as a wrong option.
+    Choice,
 }
 
 impl Fault {

@@ -153,6 +153,10 @@ pub enum Event {
         jid: String,
         state: Poll,
     },
+    /// Somebody was asked whether a task is to run (`--step`).
+    Asked {
+        question: String,
+    },
     /// A handler will run on a host.
     Notified {
         handler: String,

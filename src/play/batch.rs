@@ -270,6 +270,9 @@ impl Batch {
         if &*task.module == "meta" {
             return self.meta(task, &name, &hosts, &templar).await;
         }
+        if self.free.is_none() && !self.run.wants(task, &name).await? {
+            return Ok(());
+        }
         let keep = Rendered {
             frame: &task.frame,
             templar: &templar,

@@ -404,10 +404,26 @@ impl<'a> Call<'a> {
                 .as_ref()
                 .map(|secret| secret.expose().clone())
         });
+        let detail = |what: &str, keyword: Keyword, default: &Option<String>| {
+            for name in [
+                format!("ansible_become_{what}"),
+                format!("ansible_{method}_{what}"),
+            ] {
+                if let Some(value) = variable(&name)? {
+                    return Ok(Some(as_text(&value)));
+                }
+            }
+            let written = keep.text(keyword)?.or_else(|| default.clone());
+            Ok::<_, Fault>(written.filter(|text| !text.is_empty()))
+        };
+        let exe = detail("exe", Keyword::BecomeExe, &defaults.exe)?;
+        let flags = detail("flags", Keyword::BecomeFlags, &defaults.flags)?;
         Ok(Some(Become {
             user,
             method,
             password,
+            exe,
+            flags,
         }))
     }
 

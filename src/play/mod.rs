@@ -26,6 +26,7 @@ mod retry;
 mod run;
 mod start;
 mod stats;
+mod step;
 mod store;
 mod tags;
 mod view;

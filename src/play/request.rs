@@ -69,6 +69,8 @@ pub struct Request {
     pub environment: Arc<BTreeMap<String, String>>,
     /// Where relative paths start that no playbook gives a place (ad hoc).
     pub working_directory: PathBuf,
+    /// `--step`: who decides before every task whether it is run.
+    pub step: Option<Arc<dyn Asker>>,
     /// The person who answers when `pause` asks; none: nobody is there.
     pub asker: Option<Arc<dyn Asker>>,
     /// Show values that `no_log` hides. Only ever set by tests.
@@ -104,6 +106,10 @@ pub struct BecomeSettings {
     /// Default: sudo.
     pub method: Option<String>,
     pub password: Option<Secret<String>>,
+    /// The program in the place of sudo or su.
+    pub exe: Option<String>,
+    /// Its flags in the place of the usual ones.
+    pub flags: Option<String>,
 }
 
 /// Lists of hosts that failed.
@@ -195,6 +201,7 @@ impl Request {
             config: Arc::default(),
             environment: Arc::default(),
             working_directory: PathBuf::from("."),
+            step: None,
             asker: None,
             show_no_log: false,
             cancel: CancellationToken::new(),
@@ -229,6 +236,7 @@ impl PlayError {
         match self {
             Self::Refused(faults) => match faults.first().map(|fault| fault.cause) {
                 Some(Cause::Absent) => 1,
+                Some(Cause::Choice) => 5,
                 _ => 4,
             },
             Self::Stopped(_) => 1,

@@ -45,6 +45,8 @@ pub(super) struct Run {
     /// The task of `start_at` wasn't reached yet.
     pub waiting: Mutex<bool>,
     pub broken: Mutex<Option<Fault>>,
+    /// `--step` asks; answered with `continue` it doesn't any more.
+    pub steps: Mutex<bool>,
 }
 
 /// Why a list of tasks isn't run to its end.

@@ -15,7 +15,7 @@ use crate::content::playbook::{Keyword, Loader, Play, Settings, Strategy};
 use crate::content::template::{Templar, TemplateSettings};
 use crate::content::value::Value;
 use crate::content::vars::{HostScope, Learned};
-use crate::journal::{Event, Sink};
+use crate::journal::{Event, Level, Sink};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
@@ -170,6 +170,7 @@ pub(super) async fn run(
             warned: Mutex::default(),
             waiting: Mutex::new(waiting),
             broken: Mutex::default(),
+            steps: Mutex::new(request.step.is_some()),
         });
         for warning in &one.warnings {
             let at = warning.place.as_ref().map(|place| format!(" ({place})"));
@@ -204,17 +205,16 @@ pub(super) async fn run(
     };
     outcome?;
     if waiting && !summary.interrupted {
-        return Err(PlayError::Stopped(never_started(request)));
+        let wanted = request.start_at.as_deref().unwrap_or_default();
+        sink.emit(Event::Note {
+            level: Level::Error,
+            text: format!(
+                "No matching task \"{wanted}\" found. Note: --start-at-task can only follow static includes."
+            ),
+            host: None,
+        });
     }
     Ok(summary)
-}
-
-fn never_started(request: &Request) -> Fault {
-    Fault::new(format!(
-        "no task is named `{}`",
-        request.start_at.as_deref().unwrap_or_default()
-    ))
-    .hint("`kopsrun play --list-tasks` shows the names of all tasks.")
 }
 
 /// Everything that the request names, or every fault in it.

@@ -91,6 +91,7 @@ impl<W: Write> Human<W> {
             | Event::Retrying { .. }
             | Event::Polled { .. }
             | Event::Notified { .. }
+            | Event::Asked { .. }
             | Event::Stats { .. } => match self.ad_hoc {
                 true => self.callbacks.follow(&record.event),
                 false => self.callbacks.draw(record, &mut self.screen)?,
@@ -197,6 +198,9 @@ impl<W: Write> Human<W> {
         // As Ansible, which keeps its standard output for what plays say.
         if level == Level::Warning && (self.plays || self.ad_hoc) {
             return self.screen.error(tone, &format!("{prefix}{host}{text}"));
+        }
+        if level == Level::Error && self.plays {
+            return self.screen.error(tone, &format!("[ERROR]: {host}{text}"));
         }
         let indent = if self.step > 0 && prefix.is_empty() {
             "      "

@@ -181,6 +181,8 @@ fn become_user(user: &str, method: &str, password: Option<&str>) -> Become {
         user: user.to_owned(),
         method: method.to_owned(),
         password: password.map(ToOwned::to_owned),
+        exe: None,
+        flags: None,
     }
 }
 
@@ -413,6 +415,25 @@ fn sudo_without_password() {
     assert_eq!(copies(20002), 1);
     agent.hang_up();
     assert_eq!(copies(20002), 0);
+}
+
+#[test]
+fn another_program_and_its_flags_take_the_place_of_sudo() {
+    let world = World::new();
+    let mut agent = world.login("bella", "");
+    let mut run = |exe: &str, flags: &str| {
+        let who = Become {
+            exe: Some(exe.to_owned()),
+            flags: Some(flags.to_owned()),
+            ..become_user("erin", "sudo", None)
+        };
+        agent.run("command", json!({"cmd": "id -un"}), Some(who))
+    };
+    let done = run("/usr/bin/env", "LC_ALL=C sudo -H -n").expect("it runs");
+    assert_eq!(done.data["stdout"], "erin");
+    assert!(run("/nosuch/sudo", "-H").is_err());
+    assert!(run("sudo", "-H 'open").is_err());
+    agent.hang_up();
 }
 
 #[test]

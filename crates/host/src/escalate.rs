@@ -90,12 +90,25 @@ pub(crate) fn start(who: &Become, program: &Program) -> Result<Agent, Refusal> {
         Method::Sudo => "sudo",
         Method::Su => "su",
     };
-    let tool_path = crate::process::find_program(None, tool).ok_or_else(|| missing_tool(method))?;
+    let tool_path = match who.exe.as_deref().filter(|exe| !exe.is_empty()) {
+        Some(path) if path.contains('/') => Some(Path::new(path).to_owned()),
+        exe => crate::process::find_program(None, exe.unwrap_or(tool)),
+    };
+    let tool_path = tool_path.ok_or_else(|| missing_tool(method))?;
+    let flags = who.flags.as_deref().unwrap_or(match method {
+        Method::Sudo => "-H",
+        Method::Su => "",
+    });
+    let flags = crate::words::split(flags).map_err(|_| {
+        let message = format!("become_flags can't be taken apart: {flags:?}");
+        refuse(RefusalKind::Other, message)
+    })?;
     let attempt = Attempt {
         who,
         user: &user,
         method,
         tool: &tool_path,
+        flags,
     };
     let direct = program.path_for(&user)?;
     match attempt.run(&direct, &program.arguments) {
@@ -136,6 +149,7 @@ struct Attempt<'a> {
     user: &'a User,
     method: Method,
     tool: &'a Path,
+    flags: Vec<String>,
 }
 
 struct Refused {
@@ -220,7 +234,8 @@ impl Attempt<'_> {
                     Some(_) => command.args(["-S", "-k", "-p", prompt]),
                 };
                 command
-                    .args(["-H", "-u", &self.user.name, "--"])
+                    .args(self.flags.iter().filter(|flag| *flag != "-n"))
+                    .args(["-u", &self.user.name, "--"])
                     .arg(program)
                     .args(arguments);
             }
@@ -234,6 +249,7 @@ impl Attempt<'_> {
                 }
                 // Users of services often have no login shell.
                 command
+                    .args(&self.flags)
                     .args(["-s", "/bin/sh", "-c"])
                     .arg(line)
                     .arg(&self.user.name);

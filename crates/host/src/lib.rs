@@ -61,6 +61,12 @@ pub struct Become {
     pub method: String,
     #[serde(default)]
     pub password: Option<String>,
+    /// The program in the place of sudo or su, by name or path.
+    #[serde(default)]
+    pub exe: Option<String>,
+    /// Its flags in the place of the usual ones (`-H -S -n` of sudo), as a shell takes them apart.
+    #[serde(default)]
+    pub flags: Option<String>,
 }
 
 impl std::fmt::Debug for Become {

@@ -80,6 +80,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting("DEFAULT_ASK_VAULT_PASS", &[("defaults", "ask_vault_pass")], &["ANSIBLE_ASK_VAULT_PASS"], Kind::Bool, "False"),
     setting("DEFAULT_BECOME", &[("privilege_escalation", "become")], &["ANSIBLE_BECOME"], Kind::Bool, "False"),
     setting("DEFAULT_BECOME_ASK_PASS", &[("privilege_escalation", "become_ask_pass")], &["ANSIBLE_BECOME_ASK_PASS"], Kind::Bool, "False"),
+    setting("DEFAULT_BECOME_EXE", &[("privilege_escalation", "become_exe")], &["ANSIBLE_BECOME_EXE"], Kind::Text, ""),
+    setting("DEFAULT_BECOME_FLAGS", &[("privilege_escalation", "become_flags")], &["ANSIBLE_BECOME_FLAGS"], Kind::Text, ""),
     setting("DEFAULT_BECOME_METHOD", &[("privilege_escalation", "become_method")], &["ANSIBLE_BECOME_METHOD"], Kind::Text, "sudo"),
     setting("DEFAULT_BECOME_USER", &[("privilege_escalation", "become_user")], &["ANSIBLE_BECOME_USER"], Kind::Text, "root"),
     setting("DEFAULT_FORCE_HANDLERS", &[("defaults", "force_handlers")], &["ANSIBLE_FORCE_HANDLERS"], Kind::Bool, "False"),

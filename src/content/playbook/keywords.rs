@@ -1,4 +1,4 @@
-//! Every keyword of Ansible's playbooks: where it may stand and whether kopsrun can do it yet.
+//! Every keyword of Ansible's playbooks, and where it may stand.
 
 use super::tree::Keyword;
 use crate::content::nearest::nearest;
@@ -43,11 +43,9 @@ enum Means {
     Inherited(Keyword),
     /// Has a field of its own.
     Own,
-    /// Known, and not supported yet: what it does, and what to do until then.
-    NotYet(&'static str),
 }
 
-use Means::{Inherited, NotYet, Own};
+use Means::{Inherited, Own};
 
 const KEYWORDS: &[(&str, u8, Means)] = &[
     ("action", T, Own),
@@ -56,20 +54,8 @@ const KEYWORDS: &[(&str, u8, Means)] = &[
     ("args", T, Own),
     ("async", T, Own),
     ("become", ALL, Inherited(Keyword::Become)),
-    (
-        "become_exe",
-        ALL,
-        NotYet(
-            "kopsrun finds sudo and su itself; another program for them comes with a later version.",
-        ),
-    ),
-    (
-        "become_flags",
-        ALL,
-        NotYet(
-            "kopsrun chooses the flags of sudo and su itself; flags of your own come with a later version.",
-        ),
-    ),
+    ("become_exe", ALL, Inherited(Keyword::BecomeExe)),
+    ("become_flags", ALL, Inherited(Keyword::BecomeFlags)),
     ("become_method", ALL, Inherited(Keyword::BecomeMethod)),
     ("become_user", ALL, Inherited(Keyword::BecomeUser)),
     ("block", B, Own),
@@ -77,13 +63,7 @@ const KEYWORDS: &[(&str, u8, Means)] = &[
     ("check_mode", ALL, Inherited(Keyword::CheckMode)),
     ("collections", ALL, Own),
     ("connection", ALL, Inherited(Keyword::Connection)),
-    (
-        "debugger",
-        ALL,
-        NotYet(
-            "The task debugger comes with a later version; `kopsrun runs show` tells what a failed task was given.",
-        ),
-    ),
+    ("debugger", ALL, Own),
     ("delay", T, Own),
     (
         "delegate_facts",
@@ -151,21 +131,13 @@ pub enum Word {
     Other,
 }
 
-/// Recognises a keyword, or says by name that it isn't supported yet.
-pub fn recognise(name: &str, on: On, place: &Place) -> Result<Word, Fault> {
-    let Some((known, scopes, means)) = KEYWORDS.iter().find(|(known, ..)| *known == name) else {
-        return Ok(Word::Other);
-    };
-    if scopes & on as u8 == 0 {
-        return Ok(Word::Other);
-    }
-    match means {
-        Inherited(keyword) => Ok(Word::Inherited(*keyword)),
-        Own => Ok(Word::Own(known)),
-        NotYet(hint) => Err(Fault::new(format!("`{name}` is not supported yet"))
-            .at(place)
-            .hint(*hint)
-            .unsupported()),
+/// Recognises a keyword.
+pub fn recognise(name: &str, on: On) -> Word {
+    let known = KEYWORDS.iter().find(|(known, ..)| *known == name);
+    match known.filter(|(_, scopes, _)| scopes & on as u8 != 0) {
+        Some((_, _, Inherited(keyword))) => Word::Inherited(*keyword),
+        Some((known, _, Own)) => Word::Own(known),
+        None => Word::Other,
     }
 }
 
@@ -192,7 +164,7 @@ pub fn unknown(name: &str, on: On, others: &[&str], place: &Place) -> Fault {
             "Keywords here are {}.",
             KEYWORDS
                 .iter()
-                .filter(|(_, scopes, means)| scopes & on as u8 != 0 && !matches!(means, NotYet(_)))
+                .filter(|(_, scopes, _)| scopes & on as u8 != 0)
                 .map(|(known, ..)| *known)
                 .collect::<Vec<_>>()
                 .join(", ")
@@ -213,15 +185,6 @@ mod tests {
     #[test]
     fn the_table_is_sorted_and_has_no_twins() {
         assert!(KEYWORDS.windows(2).all(|pair| pair[0].0 < pair[1].0));
-    }
-
-    #[test]
-    fn what_comes_later_is_refused_by_name() {
-        let fault = recognise("debugger", On::Task, &place())
-            .err()
-            .expect("refused");
-        assert_eq!(fault.message, "`debugger` is not supported yet");
-        assert!(fault.hints[0].starts_with("The task debugger comes with"));
     }
 
     #[test]

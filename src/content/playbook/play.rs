@@ -7,7 +7,7 @@ use super::task::Cx;
 use super::tree::{Frame, Item, Keywords, LoadedRole, Play, Strategy, Task};
 use crate::content::inventory::Var;
 use crate::content::nearest::nearest;
-use crate::content::place::Fault;
+use crate::content::place::{Cause, Fault};
 use crate::content::value::Value;
 use crate::content::yaml::Node;
 use std::path::Path;
@@ -339,11 +339,14 @@ impl Pass<'_> {
                     .hint("It asks at a terminal what to do about each failure; `kopsrun runs show` tells what a failed task was given."),
             );
         } else if !choices.contains(&short) {
-            self.faults.push(
-                Fault::new(format!("`{name}` is not a {keyword}"))
-                    .at(&given.place)
-                    .hint(format!("Known are {}.", choices.join(", "))),
-            );
+            let mut fault = Fault::new(format!("`{name}` is not a {keyword}"))
+                .at(&given.place)
+                .hint(format!("Known are {}.", choices.join(", ")));
+            fault.cause = match keyword {
+                "order" => Cause::Choice,
+                _ => Cause::Absent,
+            };
+            self.faults.push(fault);
         }
         Some(short.to_owned())
     }

@@ -122,10 +122,38 @@ pub(super) fn common(into: &mut Keywords, value: &Node, word: &Word) -> Result<b
         Word::Own("environment") => into.environment.extend(list(value)?),
         Word::Own("module_defaults") => into.defaults.extend(defaults(value)?),
         Word::Own("collections") => into.collections.extend(list(value)?),
+        Word::Own("debugger") => debugger(value)?,
         Word::Own("notify") => into.notify.extend(list(value)?),
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// `debugger`: only `never`, which is what happens anyway.
+fn debugger(value: &Node) -> Result<(), Fault> {
+    let words = [
+        "always",
+        "never",
+        "on_failed",
+        "on_skipped",
+        "on_unreachable",
+    ];
+    match value.as_str() {
+        None if value.is_null() => Ok(()),
+        Some("never") => Ok(()),
+        Some(word) if words.contains(&word) => {
+            Err(Fault::new(format!("`debugger: {word}` is not supported"))
+                .at(&value.place)
+                .hint("Take it away: `kopsrun runs show` tells what a failed task was given.")
+                .unsupported())
+        }
+        _ => Err(Fault::new(format!(
+            "`debugger` takes one of {}; this is {}",
+            words.join(", "),
+            value.describe()
+        ))
+        .at(&value.place)),
+    }
 }
 
 /// `module_defaults`: mappings of modules to arguments. Groups of modules (`group/NAME`) hold no module that kopsrun brings.
@@ -146,6 +174,6 @@ fn defaults(node: &Node) -> Result<Vec<Var>, Fault> {
 /// Recognises the key as a keyword.
 pub(super) fn word(key: &Node, on: On) -> Result<(String, Word), Fault> {
     let name = name(key)?;
-    let word = keywords::recognise(&name, on, &key.place)?;
+    let word = keywords::recognise(&name, on);
     Ok((name, word))
 }

@@ -417,8 +417,7 @@ impl Pass<'_> {
         }
         for (key, _) in entries {
             let name = key.as_str().unwrap_or_default();
-            let is_keyword = keywords::recognise(name, cx.on(), &key.place)
-                .is_ok_and(|word| !matches!(word, Word::Other));
+            let is_keyword = !matches!(keywords::recognise(name, cx.on()), Word::Other);
             if is_keyword && !INCLUDE_KEYWORDS.contains(&name) {
                 self.faults.push(
                     Fault::new(format!("`{name}` is not a keyword of `{module}`"))
@@ -452,7 +451,8 @@ impl Pass<'_> {
             }
         } else if !modules::META.contains(&&*name.text) {
             let mut fault = Fault::new(format!("`meta: {}` is not known", name.text))
-                .at(given.map_or(place, |var| &var.place));
+                .at(given.map_or(place, |var| &var.place))
+                .absent();
             let near = nearest(&name.text, modules::META.iter().copied(), 2);
             fault = if near.is_empty() {
                 fault.hint(format!("Known are {}.", modules::META.join(", ")))
@@ -559,7 +559,8 @@ impl Draft {
         if self.looping.is_some() {
             return Err(Fault::new("one task can have only one loop")
                 .at(&key.place)
-                .hint("Combine the lists, as in `loop: \"{{ a | product(b) }}\"`."));
+                .hint("Combine the lists, as in `loop: \"{{ a | product(b) }}\"`.")
+                .absent());
         }
         if !value.is_null() {
             self.looping = Some((lookup, var(value)?));

@@ -390,6 +390,7 @@ fn aside<W: Write>(event: &Event, settings: &Settings, screen: &mut Screen<W>) -
             };
             screen.line(Tone::Debug, &line)
         }
+        Event::Asked { question } => screen.banner(question),
         Event::Notified { handler, host } if settings.format.verbosity > 1 => screen.line(
             Tone::Verbose,
             &format!("NOTIFIED HANDLER {handler} for {host}"),

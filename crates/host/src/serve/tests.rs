@@ -352,6 +352,8 @@ fn refusals_of_users_are_told_apart() {
             user: user.to_owned(),
             method: method.to_owned(),
             password: None,
+            exe: None,
+            flags: None,
         });
         let id = id as u64;
         controller.say(Control::Run { id, task });
@@ -376,6 +378,8 @@ fn becoming_oneself_needs_no_other_agent() {
         user: me.clone(),
         method: "sudo".to_owned(),
         password: None,
+        exe: None,
+        flags: None,
     });
     controller.say(Control::Run { id: 1, task });
     assert_eq!(controller.done().1.data["stdout"], me);
