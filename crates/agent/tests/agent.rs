@@ -418,25 +418,6 @@ fn sudo_without_password() {
 }
 
 #[test]
-fn another_program_and_its_flags_take_the_place_of_sudo() {
-    let world = World::new();
-    let mut agent = world.login("bella", "");
-    let mut run = |exe: &str, flags: &str| {
-        let who = Become {
-            exe: Some(exe.to_owned()),
-            flags: Some(flags.to_owned()),
-            ..become_user("erin", "sudo", None)
-        };
-        agent.run("command", json!({"cmd": "id -un"}), Some(who))
-    };
-    let done = run("/usr/bin/env", "LC_ALL=C sudo -H -n").expect("it runs");
-    assert_eq!(done.data["stdout"], "erin");
-    assert!(run("/nosuch/sudo", "-H").is_err());
-    assert!(run("sudo", "-H 'open").is_err());
-    agent.hang_up();
-}
-
-#[test]
 fn sudo_with_password() {
     let world = World::new();
     let mut agent = world.login("alice", "");

@@ -229,12 +229,13 @@ impl Attempt<'_> {
         english(&mut command);
         match self.method {
             Method::Sudo => {
+                // In front: who names a program that runs sudo names sudo here.
+                command.args(self.flags.iter().filter(|flag| *flag != "-n"));
                 match self.who.password {
                     None => command.arg("-n"),
                     Some(_) => command.args(["-S", "-k", "-p", prompt]),
                 };
                 command
-                    .args(self.flags.iter().filter(|flag| *flag != "-n"))
                     .args(["-u", &self.user.name, "--"])
                     .arg(program)
                     .args(arguments);

@@ -24,11 +24,6 @@ pub(super) const MEANINGLESS: &[(&str, &[Meaningless])] = &[
         setting("VAULT_ENCRYPT_SALT", &[("defaults", "vault_encrypt_salt")], &["ANSIBLE_VAULT_ENCRYPT_SALT"]),
     ]),
     ("Ask for another form with --output.", &[
-        setting("CALLBACKS_ENABLED", &[("defaults", "callbacks_enabled")], &["ANSIBLE_CALLBACKS_ENABLED"]),
-        setting("DEFAULT_STDOUT_CALLBACK", &[("defaults", "stdout_callback")], &["ANSIBLE_STDOUT_CALLBACK"]),
-        setting("DISPLAY_ARGS_TO_STDOUT", &[("defaults", "display_args_to_stdout")], &["ANSIBLE_DISPLAY_ARGS_TO_STDOUT"]),
-        setting("DISPLAY_SKIPPED_HOSTS", &[("defaults", "display_skipped_hosts")], &["ANSIBLE_DISPLAY_SKIPPED_HOSTS"]),
-        setting("SHOW_CUSTOM_STATS", &[("defaults", "show_custom_stats")], &["ANSIBLE_SHOW_CUSTOM_STATS"]),
         setting("VERBOSE_TO_STDERR", &[("defaults", "verbose_to_stderr")], &["ANSIBLE_VERBOSE_TO_STDERR"]),
     ]),
     ("Commands run in /bin/sh unless a task says otherwise.", &[
@@ -198,8 +193,6 @@ pub(super) const MEANINGLESS: &[(&str, &[Meaningless])] = &[
         setting("DOCSITE_ROOT_URL", &[("defaults", "docsite_root_url")], &[]),
     ]),
     ("`kopsrun resume` goes on with what is left.", &[
-        setting("RETRY_FILES_ENABLED", &[("defaults", "retry_files_enabled")], &["ANSIBLE_RETRY_FILES_ENABLED"]),
-        setting("RETRY_FILES_SAVE_PATH", &[("defaults", "retry_files_save_path")], &["ANSIBLE_RETRY_FILES_SAVE_PATH"]),
     ]),
     ("kopsrun downloads no roles and collections: ansible-galaxy does.", &[
         setting("GALAXY_CACHE_DIR", &[("galaxy", "cache_dir")], &["ANSIBLE_GALAXY_CACHE_DIR"]),
@@ -223,8 +216,6 @@ pub(super) const MEANINGLESS: &[(&str, &[Meaningless])] = &[
     ("kopsrun finds sudo and su itself and chooses their flags.", &[
         setting("AGNOSTIC_BECOME_PROMPT", &[("privilege_escalation", "agnostic_become_prompt")], &["ANSIBLE_AGNOSTIC_BECOME_PROMPT"]),
         setting("BECOME_ALLOW_SAME_USER", &[("privilege_escalation", "become_allow_same_user")], &["ANSIBLE_BECOME_ALLOW_SAME_USER"]),
-        setting("DEFAULT_BECOME_EXE", &[("privilege_escalation", "become_exe")], &["ANSIBLE_BECOME_EXE"]),
-        setting("DEFAULT_BECOME_FLAGS", &[("privilege_escalation", "become_flags")], &["ANSIBLE_BECOME_FLAGS"]),
         setting("DEFAULT_SU", &[("defaults", "su")], &["ANSIBLE_SU"]),
     ]),
     ("kopsrun gives warnings of its own, each once.", &[
