@@ -53,6 +53,11 @@ impl Module for KnownHosts {
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
         let path = cx.expand(&self.path);
         let name = self.name.to_lowercase();
+        if name.contains(',') {
+            return Err(Failure::new(
+                "Comma separated list of names is not supported. Please pass a single name to lookup in the known_hosts file.",
+            ));
+        }
         let before = rewrite::read(&path)?.unwrap_or_default();
         let before = String::from_utf8(before)
             .map_err(|_| Failure::new(format!("{} is not UTF-8", path.display())))?;
