@@ -79,7 +79,7 @@ fn below(call: &Call<'_>, dir: &str) -> Result<Vec<PathBuf>, Fault> {
             .get("depth")
             .and_then(number)
             .map_or(0, |depth| depth.max(0.0) as usize),
-        ignored: call.list("ignore_files"),
+        ignored: patterns(call)?,
         lenient: call.flag("ignore_unknown_extensions", false),
         extensions,
         pattern,
@@ -89,10 +89,22 @@ fn below(call: &Call<'_>, dir: &str) -> Result<Vec<PathBuf>, Fault> {
     Ok(found)
 }
 
+/// `ignore_files`: regular expressions that fit the end of a name.
+fn patterns(call: &Call<'_>) -> Result<Vec<fancy_regex::Regex>, Fault> {
+    let patterns = call.list("ignore_files").into_iter().map(|pattern| {
+        fancy_regex::Regex::new(&format!("{pattern}$")).map_err(|error| {
+            Fault::new(format!("`{pattern}` is not a regular expression: {error}"))
+                .at(call.place("ignore_files"))
+        })
+    });
+    patterns.collect()
+}
+
 struct Walk {
     /// 0: all levels.
     depth: usize,
-    ignored: Vec<String>,
+    /// Patterns that fit the end of a name.
+    ignored: Vec<fancy_regex::Regex>,
     lenient: bool,
     extensions: Vec<String>,
     pattern: Option<fancy_regex::Regex>,
@@ -110,19 +122,16 @@ impl Walk {
             })
             .map_err(unreadable)?;
         entries.sort();
-        for path in entries {
-            if path.is_dir() {
-                if self.depth == 0 || level < self.depth {
-                    self.down(&path, level + 1, found)?;
-                }
-                continue;
-            }
+        // As in Ansible the files of a directory come before those of the directories in it, which win.
+        let (dirs, files): (Vec<_>, Vec<_>) = entries.into_iter().partition(|path| path.is_dir());
+        for path in files {
             let name = path
                 .file_name()
                 .unwrap_or_default()
                 .to_string_lossy()
                 .into_owned();
-            if self.ignored.contains(&name) {
+            let ignored = |pattern: &fancy_regex::Regex| pattern.is_match(&name).unwrap_or(false);
+            if self.ignored.iter().any(ignored) {
                 continue;
             }
             if self
@@ -148,6 +157,11 @@ impl Walk {
                     "Known are {}; set `ignore_unknown_extensions: true` to leave others out.",
                     self.extensions.join(", ")
                 )));
+            }
+        }
+        if self.depth == 0 || level < self.depth {
+            for dir in dirs {
+                self.down(&dir, level + 1, found)?;
             }
         }
         Ok(())

@@ -1,14 +1,26 @@
 //! `set_fact`: variables of the host.
 
 use crate::content::inventory::Var;
+use crate::content::value::Value;
 use crate::play::call::Call;
 use crate::play::done::{Done, Effect, Problem};
 use crate::play::keep::{as_text, render};
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 
+/// Ansible's classic rule: text that says yes or no is a switch, however it was quoted.
+fn switched(value: &Value) -> Value {
+    let word = value.as_str().map(str::to_ascii_lowercase);
+    match word.as_deref() {
+        Some("yes" | "true") => Value::Bool(true),
+        Some("no" | "false") => Value::Bool(false),
+        _ => value.clone(),
+    }
+}
+
 pub(super) fn run(call: &Call<'_>) -> Result<Done, Problem> {
     let cacheable = call.flag("cacheable", false);
+    let native = call.attempt.batch.run.request.native;
     let mut facts = IndexMap::new();
     let mut shown = Map::new();
     for (name, value) in &call.args {
@@ -16,7 +28,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Done, Problem> {
             continue;
         }
         let var = Var {
-            value: crate::content::value::Value::from(name.as_str()),
+            value: Value::from(name.as_str()),
             place: call.place(name).clone(),
         };
         let name = as_text(&render(call.templar, &var)?);
@@ -31,8 +43,13 @@ pub(super) fn run(call: &Call<'_>) -> Result<Done, Problem> {
                 .hint("Names of variables have letters, digits and underscores and don't start with a digit.")
                 .into());
         }
+        let value = if native {
+            value.clone()
+        } else {
+            switched(value)
+        };
         shown.insert(name.clone(), value.to_json());
-        facts.insert(name, value.clone());
+        facts.insert(name, value);
     }
     if facts.is_empty() {
         return Err(call.fault("set_fact: no variable is given").into());
