@@ -72,7 +72,8 @@ impl<'t> Name<'t> {
 #[derive(Debug, Default, PartialEq)]
 struct Policy {
     candidate: Option<String>,
-    versions: Vec<String>,
+    /// Their priorities, and the versions.
+    versions: Vec<(i64, String)>,
 }
 
 /// What is asked of the packages.
@@ -168,9 +169,9 @@ fn choose(
         _ => policy
             .versions
             .iter()
-            .filter(|version| name.fits(version))
-            .max_by(|a, b| compare(a, b))
-            .map(String::as_str),
+            .filter(|(_, version)| name.fits(version))
+            .max_by(|(p, a), (q, b)| p.cmp(q).then_with(|| compare(a, b)))
+            .map(|(_, version)| version.as_str()),
     };
     let Some(best) = best else {
         return Err(advised(format!(
@@ -232,11 +233,10 @@ fn parse_policies(text: &str) -> BTreeMap<String, Policy> {
         }
         let mut words = line[5..].split(' ');
         let version = words.next().unwrap_or_default();
-        let pinned_away = words
-            .next()
-            .is_some_and(|priority| priority.starts_with('-'));
-        if !version.is_empty() && !pinned_away {
-            policy.versions.push(version.to_owned());
+        let priority = words.next().and_then(|word| word.parse().ok());
+        let priority: i64 = priority.unwrap_or(0);
+        if !version.is_empty() && priority >= 0 {
+            policy.versions.push((priority, version.to_owned()));
         }
     }
     all.extend(current);
@@ -248,14 +248,16 @@ mod tests {
     use super::*;
 
     /// As apt 2.6 writes it.
-    const POLICY: &str = "a:\n  Installed: 1.1\n  Candidate: 2.0\n  Version table:\n     2.0 500\n        500 file:/srv/repo ./ Packages\n *** 1.1 500\n        500 file:/srv/repo ./ Packages\n        100 /var/lib/dpkg/status\n     1.0 -1\n        500 file:/srv/repo ./ Packages\nvirtual:\n  Installed: (none)\n  Candidate: (none)\n  Version table:\n";
+    const POLICY: &str = "a:\n  Installed: 1.1\n  Candidate: 2.0\n  Version table:\n     3.0 100\n        100 file:/srv/repo testing/main all Packages\n     2.0 500\n        500 file:/srv/repo ./ Packages\n *** 1.1 500\n        500 file:/srv/repo ./ Packages\n        100 /var/lib/dpkg/status\n     1.0 -1\n        500 file:/srv/repo ./ Packages\nvirtual:\n  Installed: (none)\n  Candidate: (none)\n  Version table:\n";
 
     const STATUS: &str = "Package: dpkg\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n\nPackage: a\nStatus: install ok installed\nVersion: 1.1\nArchitecture: all\n\nPackage: p\nStatus: install ok installed\nVersion: 1\nArchitecture: all\nProvides: given\n";
 
     #[test]
     fn the_version_to_install_is_chosen() {
         let (known, status) = (parse_policies(POLICY), Status::parse(STATUS));
-        assert_eq!(known["a"].versions, ["2.0", "1.1"]);
+        let versions = [(100, "3.0"), (500, "2.0"), (500, "1.1")];
+        let versions = versions.map(|(priority, version)| (priority, version.to_owned()));
+        assert_eq!(known["a"].versions, versions);
         let plain = Wish {
             latest: false,
             only_upgrade: false,
@@ -269,9 +271,9 @@ mod tests {
             ("a>=1.0", true, Ok(Some("a=2.0"))),
             ("a>=1.2", false, Ok(Some("a=2.0"))),
             (
-                "a>=3",
+                "a>=4",
                 false,
-                Err("no available installation candidate for a>=3"),
+                Err("no available installation candidate for a>=4"),
             ),
             (
                 "a=1.0",
