@@ -5,7 +5,7 @@ use super::done::{Done, Problem};
 use super::hands::{Blob, Blobs, Whereabouts};
 use super::keep::{Rendered, as_text, boolean, names, render};
 use super::view::fault;
-use crate::content::inventory::HostName;
+use crate::content::inventory::{HostName, Var};
 use crate::content::place::Fault;
 use crate::content::playbook::{Keyword, short_name};
 use crate::content::template::Templar;
@@ -427,11 +427,36 @@ impl<'a> Call<'a> {
         }))
     }
 
+    fn gathers(&self) -> bool {
+        matches!(&*self.attempt.task.module, "setup" | "gather_facts")
+    }
+
+    /// Those entries of an environment that can be rendered.
+    fn without_facts(&self, var: &Var) -> Value {
+        let Value::Dict(entries) = &var.value else {
+            return Value::None;
+        };
+        let entries = entries.read().map(|entries| entries.clone());
+        let known = entries.unwrap_or_default().into_iter();
+        let known = known.filter_map(|(name, value)| {
+            let place = var.place.clone();
+            Some((name, render(self.templar, &Var { value, place }).ok()?))
+        });
+        Value::dict(known.collect())
+    }
+
     /// `environment`, inner ones over outer ones.
     fn environment(&self) -> Result<BTreeMap<String, String>, Fault> {
         let mut all = BTreeMap::new();
         for var in self.attempt.task.frame.environments() {
-            let value = render(self.templar, var)?;
+            let value = match render(self.templar, var) {
+                Ok(value) => value,
+                // As in Ansible: a play's environment that needs facts is left out where they are gathered.
+                Err(fault) if self.gathers() && fault.message.contains("ansible_env") => {
+                    self.without_facts(var)
+                }
+                Err(fault) => return Err(fault),
+            };
             let Value::Dict(entries) = &value else {
                 if matches!(value, Value::None) || as_text(&value).is_empty() {
                     continue;

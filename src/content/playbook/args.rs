@@ -268,7 +268,8 @@ fn line_arguments(
     args: &mut Args,
     places: &mut HashMap<String, Place>,
 ) -> Result<(), Fault> {
-    let found = kv::split(line, spec.free_form).map_err(|what| {
+    let command = matches!(spec.name, "command" | "shell" | "raw" | "script");
+    let found = kv::split(line, command).map_err(|what| {
         Fault::new(format!(
             "the line of `{}` can't be split: {what}",
             spec.name
