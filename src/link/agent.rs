@@ -192,7 +192,11 @@ impl Agent {
             credit: Arc::new(Semaphore::new(WINDOW as usize)),
             fetched,
         };
-        let frame = Frame::Control(Control::Run { id, task }).encode();
+        let frame = Frame::Control(Control::Run {
+            id,
+            task: Box::new(task),
+        })
+        .encode();
         let frame = frame.map_err(|error| LinkError::Content {
             host: shared.host.clone(),
             what: running.doing.clone(),

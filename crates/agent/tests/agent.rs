@@ -112,7 +112,7 @@ impl Controller {
         self.next += 1;
         let frame = Frame::Control(Control::Run {
             id: self.next,
-            task,
+            task: Box::new(task),
         });
         let bytes = frame.encode().expect("short");
         self.to

@@ -51,7 +51,7 @@ pub enum Control {
     /// Agent: the first frame.
     Hello(Hello),
     /// Controller: run this. Ids are the controller's choice, unique while the channel lives.
-    Run { id: u64, task: Task },
+    Run { id: u64, task: Box<Task> },
     /// Agent: the task turned out to need this blob. Exactly its size follows as data.
     Need { id: u64, name: String },
     /// Controller: the blob that was asked for can't be had.
@@ -377,7 +377,10 @@ mod tests {
             ..Task::default()
         };
         vec![
-            Frame::Control(Control::Run { id: 1, task }),
+            Frame::Control(Control::Run {
+                id: 1,
+                task: Box::new(task),
+            }),
             Frame::Data(1, vec![0, 255, b'C']),
             Frame::Control(Control::Done {
                 id: 1,
@@ -534,7 +537,7 @@ mod tests {
         fn any_text_round_trips(id: u64, text: String, module: String) {
             let mut task = Task { module, ..Task::default() };
             task.args.insert(text.clone(), text.into());
-            let frame = Frame::Control(Control::Run { id, task });
+            let frame = Frame::Control(Control::Run { id, task: Box::new(task) });
             let bytes = frame.encode().expect("short");
             prop_assert_eq!(read_frame(&mut &bytes[..]).expect("sound"), Some(frame));
         }

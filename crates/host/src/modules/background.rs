@@ -89,7 +89,13 @@ fn launch(task: Task, limit: u64, dir: &Path) -> io::Result<(String, PathBuf)> {
             jid: jid.clone(),
         };
         write_frame(&mut input, &Frame::Control(alone))?;
-        write_frame(&mut input, &Frame::Control(Control::Run { id: 1, task }))?;
+        write_frame(
+            &mut input,
+            &Frame::Control(Control::Run {
+                id: 1,
+                task: Box::new(task),
+            }),
+        )?;
         Ok(())
     });
     if let Err(error) = told {

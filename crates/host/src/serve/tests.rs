@@ -48,7 +48,7 @@ impl Controller {
     fn run(&mut self, id: u64, module: &str, args: serde_json::Value) {
         self.say(Control::Run {
             id,
-            task: task(module, args),
+            task: Box::new(task(module, args)),
         });
     }
 
@@ -149,7 +149,10 @@ fn the_environment_of_the_task_reaches_its_programs() {
     let mut task = task("shell", json!({"cmd": "echo $KOPS_A"}));
     task.environment
         .insert("KOPS_A".to_owned(), "b c".to_owned());
-    controller.say(Control::Run { id: 1, task });
+    controller.say(Control::Run {
+        id: 1,
+        task: Box::new(task),
+    });
     assert_eq!(controller.done().1.data["stdout"], "b c");
 }
 
@@ -356,7 +359,10 @@ fn refusals_of_users_are_told_apart() {
             flags: None,
         });
         let id = id as u64;
-        controller.say(Control::Run { id, task });
+        controller.say(Control::Run {
+            id,
+            task: Box::new(task),
+        });
         match controller.next() {
             Frame::Control(Control::Refused {
                 id: refused,
@@ -381,6 +387,9 @@ fn becoming_oneself_needs_no_other_agent() {
         exe: None,
         flags: None,
     });
-    controller.say(Control::Run { id: 1, task });
+    controller.say(Control::Run {
+        id: 1,
+        task: Box::new(task),
+    });
     assert_eq!(controller.done().1.data["stdout"], me);
 }
