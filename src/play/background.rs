@@ -31,7 +31,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
     if limit < 1.0 {
         return actions::run(call).await;
     }
-    let module = &*task.module;
+    let module = &*call.does;
     if is_action(module) && module != "async_status" || WITH_FILES.contains(&module) {
         return Err(refused(call, "async is not supported for this task.")
             .hint(format!(

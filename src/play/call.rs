@@ -7,7 +7,7 @@ use super::keep::{Rendered, as_text, boolean, names, render};
 use super::view::fault;
 use crate::content::inventory::{HostName, Var};
 use crate::content::place::Fault;
-use crate::content::playbook::{Keyword, short_name};
+use crate::content::playbook::{Keyword, module_of, short_name};
 use crate::content::template::Templar;
 use crate::content::value::Value;
 use host::{Become, Task};
@@ -15,6 +15,7 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Variables that say how a host is reached.
 const REACH: &[&str] = &[
@@ -47,6 +48,8 @@ pub(super) struct Call<'a> {
     pub templar: &'a Templar,
     /// Variables of the loop.
     pub locals: &'a IndexMap<String, Value>,
+    /// The module, also where the task holds a template in the place of its name.
+    pub does: Arc<str>,
     /// Rendered; omitted ones left out.
     pub args: IndexMap<String, Value>,
     /// The rendered free-form line.
@@ -71,6 +74,7 @@ impl<'a> Call<'a> {
             attempt,
             templar,
             locals,
+            does: attempt.task.module.clone(),
             args: IndexMap::new(),
             free: None,
             delegated: None,
@@ -84,8 +88,30 @@ impl<'a> Call<'a> {
         {
             call.delegated = Some(call.known_name(&name));
         }
+        call.find_module()?;
         call.render_args()?;
         Ok(call)
+    }
+
+    /// Renders a templated name of a module.
+    fn find_module(&mut self) -> Result<(), Fault> {
+        let task = &self.attempt.task;
+        if !task.action.contains("{{") {
+            return Ok(());
+        }
+        let name = Var {
+            value: Value::from(&*task.action),
+            place: task.place.clone(),
+        };
+        let name = as_text(&render(self.templar, &name)?);
+        let module = module_of(&name).ok_or_else(|| {
+            self.fault(format!(
+                "couldn't resolve module/action '{name}'. This often indicates a misspelling, missing collection, or \
+                 incorrect module path."
+            ))
+        })?;
+        self.does = Arc::from(module);
+        Ok(())
     }
 
     /// An inventory name, also where only the address of an inventory host was given.
@@ -105,7 +131,7 @@ impl<'a> Call<'a> {
 
     fn render_args(&mut self) -> Result<(), Fault> {
         let task = &self.attempt.task;
-        self.args = self.defaults(&task.module)?;
+        self.args = self.defaults(&self.does)?;
         if let Some(whole) = &task.args.whole {
             let value = render(self.templar, whole)?;
             let Value::Dict(entries) = &value else {
@@ -124,8 +150,8 @@ impl<'a> Call<'a> {
             }
         }
         for (name, var) in &task.args.map {
-            let raw = matches!((&*task.module, name.as_str()), ("assert", "that"))
-                || matches!((&*task.module, name.as_str()), ("debug", "var"));
+            let raw = matches!((&*self.does, name.as_str()), ("assert", "that"))
+                || matches!((&*self.does, name.as_str()), ("debug", "var"));
             let value = if raw {
                 var.value.clone()
             } else {
@@ -428,7 +454,7 @@ impl<'a> Call<'a> {
     }
 
     fn gathers(&self) -> bool {
-        matches!(&*self.attempt.task.module, "setup" | "gather_facts")
+        matches!(&*self.does, "setup" | "gather_facts")
     }
 
     /// Those entries of an environment that can be rendered.

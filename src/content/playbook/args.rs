@@ -62,6 +62,17 @@ impl Pass<'_> {
         } else {
             (name.to_owned(), key.place.clone(), value.clone())
         };
+        if name.contains("{{") {
+            let read = arguments(
+                &modules::TEMPLATED,
+                &value,
+                draft.args.as_ref(),
+                &mut HashMap::new(),
+            );
+            let mut args = self.ok(read)?;
+            args.doubtful = true;
+            return Some((&modules::TEMPLATED, Arc::from(name), args));
+        }
         let Some(spec) = modules::resolve(&name) else {
             return self.outside(name, &place, &value, draft, cx);
         };
@@ -138,8 +149,7 @@ impl Pass<'_> {
     fn indirect(&mut self, key: &Node, value: &Node) -> Option<(String, Place, Node)> {
         let place = value.place.clone();
         if let Some(line) = value.as_str() {
-            let line = line.trim();
-            let (name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+            let (name, rest) = kv::first_word(line);
             let mut rest_node = value.clone();
             rest_node.kind = if rest.trim().is_empty() {
                 Kind::Null
@@ -164,11 +174,7 @@ impl Pass<'_> {
             .filter(|(key, _)| key.as_str() != Some("module"))
             .cloned()
             .collect();
-        let name = name
-            .split_whitespace()
-            .next()
-            .unwrap_or_default()
-            .to_owned();
+        let name = kv::first_word(name).0.to_owned();
         let mut node = value.clone();
         node.kind = Kind::Map(Arc::from(rest));
         Some((name, place, node))

@@ -134,6 +134,16 @@ fn unquote(value: &str) -> String {
     value.to_owned()
 }
 
+/// The first word of a line, quotes and templates kept together, and what follows it. A line that can't be split is one
+/// word.
+pub(super) fn first_word(line: &str) -> (&str, &str) {
+    let line = line.trim();
+    match pieces(line).unwrap_or_default().first() {
+        Some(Piece::Word(word)) => (word, line[word.len()..].trim_start()),
+        _ => (line, ""),
+    }
+}
+
 /// Words and the spaces between them.
 fn pieces(line: &str) -> Result<Vec<Piece<'_>>, String> {
     let bytes = line.as_bytes();

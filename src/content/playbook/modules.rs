@@ -295,6 +295,15 @@ const ROLE_ARGS: &[Arg] = &[
     ),
 ];
 
+/// Stands for a module whose name is a template (`action: "{{ ansible_pkg_mgr }} name=vim"`).
+pub(super) static TEMPLATED: Spec =
+    Spec::new("templated", "The module that the rendered name means.", &[]).free_form();
+
+/// The module or action that a rendered name means, by its short name.
+pub fn module_of(name: &str) -> Option<&'static str> {
+    resolve(name.trim()).map(|spec| spec.name)
+}
+
 /// Actions whose other arguments are names of variables.
 const OPEN: &[&str] = &["add_host", "set_fact"];
 

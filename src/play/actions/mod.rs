@@ -37,14 +37,14 @@ pub(super) fn once_for_all(module: &str) -> bool {
 pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
     let task = &call.attempt.task;
     if task.args.doubtful
-        && let Some(error) = wrong_arguments(&task.module, &call.json_args())
+        && let Some(error) = wrong_arguments(&call.does, &call.json_args())
     {
         return Ok(call.refused(error));
     }
     if let Some(module) = &call.attempt.task.args.foreign {
         return foreign::run(call, module).await;
     }
-    match &*call.attempt.task.module {
+    match &*call.does {
         "add_host" => groups::add_host(call),
         "assert" => assert::run(call),
         "copy" => copy::run(call).await,
