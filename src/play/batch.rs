@@ -16,6 +16,7 @@ use futures::future::BoxFuture;
 use indexmap::IndexMap;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::task::Poll;
 use tokio::sync::Semaphore;
 
 /// A play that runs on a batch of its hosts.
@@ -208,20 +209,26 @@ impl Batch {
         let Some(role) = task.frame.role().filter(|_| !task.handler) else {
             return hosts.to_vec();
         };
-        let mut touched = lock(&self.touched);
         let completed = lock(&self.completed);
         hosts
             .iter()
             .filter(|host| {
                 let key = (role.identity.clone(), (*host).clone());
-                if !role.allow_duplicates && completed.contains(&key) {
-                    return false;
-                }
-                touched.insert(key);
-                true
+                role.allow_duplicates || !completed.contains(&key)
             })
             .cloned()
             .collect()
+    }
+
+    /// A role has run on a host when one of its tasks did: skipped ones don't count, as in Ansible.
+    fn touch(&self, task: &Task, host: &HostName, done: &Done) {
+        if let Some(role) = task.frame.role()
+            && !task.handler
+            && !done.unreachable
+            && !done.is_skipped()
+        {
+            lock(&self.touched).insert((role.identity.clone(), host.clone()));
+        }
     }
 
     /// Whether tags let the task run.
@@ -320,13 +327,9 @@ impl Batch {
             .any(|one| one.done.unreachable && !one.stays || one.done.is_failed() && !one.ignored);
         let sharers = self.roster.reachable(&self.hosts);
         let includes = self.take(task, &name, done, shared.then_some(&sharers), section)?;
-        self.includes(
-            task,
-            includes,
-            if once { &everyone } else { &hosts },
-            section,
-        )
-        .await?;
+        let at = if once { &everyone } else { &hosts };
+        self.includes(task, includes, at, section, fatal && !lenient)
+            .await?;
         if bad && (fatal || once) && !lenient {
             self.fail_all(&everyone, shared);
         }
@@ -378,12 +381,20 @@ impl Batch {
                 rescuable: section.rescuable,
             };
             let (forks, throttle) = (Arc::clone(&self.run.forks), throttle.clone());
-            running.spawn(async move {
-                let _narrow = match throttle {
+            let mut turn = Box::pin(async move {
+                let narrow = match throttle {
                     Some(throttle) => throttle.acquire_owned().await.ok(),
                     None => None,
                 };
-                let _fork = forks.acquire_owned().await.ok();
+                (narrow, forks.acquire_owned().await.ok())
+            });
+            // Asked once in this order, hosts get their turns in it.
+            let early = futures::poll!(turn.as_mut());
+            running.spawn(async move {
+                let _turn = match early {
+                    Poll::Ready(taken) => taken,
+                    Poll::Pending => turn.await,
+                };
                 (index, attempt.run().await)
             });
         }
@@ -462,6 +473,7 @@ impl Batch {
                 }
             }
             self.notify(task, &done, &host)?;
+            self.touch(task, &host, &done);
             self.stand(
                 task,
                 name,

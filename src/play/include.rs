@@ -106,6 +106,7 @@ impl Batch {
         wanted: Vec<(HostName, Include)>,
         hosts: &[HostName],
         section: Section,
+        fatal: bool,
     ) -> Result<(), Stop> {
         let mut groups: Vec<(Include, Vec<HostName>)> = Vec::new();
         // The first item of every host goes before the second of any, as in Ansible.
@@ -119,7 +120,7 @@ impl Batch {
             }
         }
         // All files are read, and told, before the first of their tasks.
-        let mut ready = Vec::new();
+        let (mut ready, mut broken) = (Vec::new(), false);
         for (include, members) in groups {
             let members: Vec<HostName> = hosts
                 .iter()
@@ -140,8 +141,12 @@ impl Batch {
                         return Err(Stop::Refused(mistake.clone()));
                     }
                     self.include_failed(task, &faults, &members, section);
+                    broken = true;
                 }
             }
+        }
+        if broken && fatal {
+            self.fail_all(hosts, false);
         }
         for (items, members) in ready {
             let members = self.roster.active(&members);
