@@ -213,7 +213,7 @@ impl Attempt {
         match self.skip(templar) {
             Ok(Some(skipped)) => return skipped,
             Ok(None) => {}
-            Err(fault) => return Done::of(Problem::Failed(fault)),
+            Err(fault) => return Done::of(Problem::Unready(fault)),
         }
         match self.tries(templar, locals).await {
             Ok(done) => done,
@@ -358,7 +358,7 @@ impl Attempt {
         let limit = keep
             .number(Keyword::Timeout)?
             .filter(|seconds| *seconds > 0.0);
-        let call = Call::new(self, templar, locals)?;
+        let call = Call::new(self, templar, locals).map_err(Problem::Unready)?;
         let mut done = match limit {
             None => background::run(&call).await?,
             Some(seconds) => {

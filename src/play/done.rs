@@ -19,6 +19,8 @@ pub(super) struct Done {
     pub fault: Option<Fault>,
     /// The host couldn't be worked on.
     pub unreachable: bool,
+    /// The task couldn't begin.
+    pub unready: bool,
     pub delegate: Delegate,
     /// How much of the result is for people.
     pub detail: Detail,
@@ -81,6 +83,8 @@ impl IncludeWhat {
 pub(super) enum Problem {
     /// The task fails on this host.
     Failed(Fault),
+    /// The task can't even begin, because a condition or an argument can't be rendered: no item after this one runs.
+    Unready(Fault),
     Lost(Lost),
 }
 
@@ -158,6 +162,10 @@ impl Done {
                 done.fault = Some(fault);
                 done
             }
+            Problem::Unready(fault) => Self {
+                unready: true,
+                ..Self::of(Problem::Failed(fault))
+            },
             Problem::Lost(lost) if lost.reachable => {
                 let mut fault = Fault::new(lost.message);
                 fault.hints = lost.hints;

@@ -56,7 +56,11 @@ impl Attempt {
                 tokio::time::sleep(Duration::from_secs_f64(pause.max(0.0))).await;
             }
             let known = templar.with(carried.clone());
-            let mut turn = self.turn(looping, &known, &items, index).await;
+            let mut turn = match self.turn(looping, &known, &items, index).await {
+                Ok(turn) => turn,
+                // The task as a whole fails, as in Ansible: what earlier items gave is lost.
+                Err(done) => return self.judge(host_done, done, templar, None, started),
+            };
             self.carry(&turn, &mut carried);
             let over = self.is_over(looping, templar, &carried, &items, index, &mut turn);
             turns.push(turn);
@@ -72,19 +76,22 @@ impl Attempt {
         .tell(host_done);
     }
 
-    /// One turn of a loop.
+    /// One turn of a loop; the error is that the task can't begin with this item.
     async fn turn(
         &self,
         looping: &Loop,
         templar: &Templar,
         items: &[Value],
         index: usize,
-    ) -> HostDone {
+    ) -> Result<HostDone, Done> {
         let item = &items[index];
         let locals = locals(looping, items, index, templar);
         let local = templar.with(locals.clone());
         let started = Instant::now();
         let mut done = self.once(&local, &locals).await;
+        if done.unready {
+            return Err(done);
+        }
         let mut add = |name: &str, value: Json| done.result.insert(name.to_owned(), value);
         add(&looping.var, item.to_json());
         add("ansible_loop_var", (&*looping.var).into());
@@ -126,7 +133,7 @@ impl Attempt {
         }
         let mut turn = HostDone::of(&self.host);
         self.judge(&mut turn, done, &local, Some(label), started);
-        turn
+        Ok(turn)
     }
 
     /// Templates for the label, which may use what this very item registers.

@@ -66,8 +66,9 @@ class CallbackModule(CallbackBase):
             self.seen.add((host, result._task._uuid))
 
     def one(self, result, status):
-        # A loop was told item by item.
-        if result._task.loop and (result._host.get_name(), result._task._uuid) in self.seen:
+        # A loop was told item by item; one that ended early has no results.
+        whole = not {"results", "censored"} & set(result._result)
+        if result._task.loop and not whole and (result._host.get_name(), result._task._uuid) in self.seen:
             return
         self.add(result, status)
 

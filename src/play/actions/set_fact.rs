@@ -31,7 +31,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Done, Problem> {
             value: Value::from(name.as_str()),
             place: call.place(name).clone(),
         };
-        let name = as_text(&render(call.templar, &var)?);
+        let name = as_text(&render(call.templar, &var).map_err(Problem::Unready)?);
         let valid = name
             .chars()
             .next()
