@@ -232,11 +232,8 @@ impl Batch {
         };
         let mut found: Vec<Arc<Task>> = Vec::new();
         let named = handlers.iter().find(|handler| {
-            let Some(own) = self.handler_name(handler) else {
-                return false;
-            };
-            let role = handler.frame.role();
-            own == name || role.is_some_and(|role| format!("{} : {own}", role.name) == name)
+            self.handler_name(handler)
+                .is_some_and(|own| is_called(handler, &own, name))
         });
         found.extend(named.cloned());
         let mut seen = Vec::new();
@@ -244,7 +241,7 @@ impl Batch {
             let listens = handler
                 .listen
                 .iter()
-                .any(|topic| as_text(&topic.value) == name);
+                .any(|topic| is_called(handler, &as_text(&topic.value), name));
             let own = handler.name.as_ref().map(|own| as_text(&own.value));
             if !listens || own.is_some() && seen.contains(&own) {
                 continue;
@@ -393,6 +390,27 @@ fn same_list(a: &Task, b: &Task) -> bool {
     match (a.frame.role(), b.frame.role()) {
         (None, None) => true,
         (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+        _ => false,
+    }
+}
+
+/// True when `name` means a handler by its own name or topic: alone, or after the name of its role, with or without the
+/// role's collection.
+fn is_called(handler: &Task, own: &str, name: &str) -> bool {
+    if own == name {
+        return true;
+    }
+    let prefix = name
+        .strip_suffix(own)
+        .and_then(|rest| rest.strip_suffix(" : "));
+    match (handler.frame.role(), prefix) {
+        (Some(role), Some(prefix)) => {
+            let short = role
+                .collection
+                .as_ref()
+                .and_then(|collection| role.name.strip_prefix(&**collection)?.strip_prefix('.'));
+            *role.name == *prefix || short == Some(prefix)
+        }
         _ => false,
     }
 }
