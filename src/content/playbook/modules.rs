@@ -396,10 +396,7 @@ pub fn short_name(name: &str) -> &str {
 
 /// The short name, when kopsrun brings a module or action of this name.
 pub(super) fn resolve(name: &str) -> Option<&'static Spec> {
-    let short = ["ansible.builtin.", "ansible.legacy."]
-        .into_iter()
-        .find_map(|prefix| name.strip_prefix(prefix))
-        .unwrap_or(name);
+    let short = short_name(name);
     ACTIONS
         .iter()
         .find(|spec| spec.name == short)

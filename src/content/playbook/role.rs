@@ -3,6 +3,7 @@
 use super::collections::FoundRole;
 use super::keywords::On;
 use super::load::{Pass, RoleCall, directory, unreadable};
+use super::modules::short_name;
 use super::setting::{self, common, word};
 use super::task::Cx;
 use super::tree::{Frame, Item, Keywords, Layers, LoadedRole, Role, Task};
@@ -408,10 +409,7 @@ impl Pass<'_> {
         if let Some(found) = self.collection_role(name, frame) {
             return Ok(found);
         }
-        let short = ["ansible.builtin.", "ansible.legacy."]
-            .into_iter()
-            .find_map(|prefix| name.strip_prefix(prefix))
-            .unwrap_or(name);
+        let short = short_name(name);
         let mut places = Vec::new();
         for role in frame.chain().filter_map(|frame| frame.role.as_ref()) {
             places.push(role.path.join("roles"));

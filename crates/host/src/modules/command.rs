@@ -59,6 +59,18 @@ pub struct Shell {
     executable: Option<String>,
 }
 
+/// What `command` and `shell` return.
+const RETURNS: &[Return] = &[
+    Return::new("cmd", "What ran."),
+    Return::new("rc", "Its exit code."),
+    Return::new(
+        "stdout, stdout_lines, stderr, stderr_lines",
+        "What it wrote.",
+    ),
+    Return::new("start, end, delta", "When it ran, and how long."),
+    Return::new("msg", "Why it failed, or what was skipped."),
+];
+
 impl Module for Command {
     const SPEC: Spec = Spec::new(
         "command",
@@ -89,16 +101,7 @@ impl Module for Command {
         Rule::Exclusive(&["_raw_params", "cmd", "argv"]),
         Rule::OneOf(&["_raw_params", "cmd", "argv"]),
     ])
-    .returns(&[
-        Return::new("cmd", "What ran."),
-        Return::new("rc", "Its exit code."),
-        Return::new(
-            "stdout, stdout_lines, stderr, stderr_lines",
-            "What it wrote.",
-        ),
-        Return::new("start, end, delta", "When it ran, and how long."),
-        Return::new("msg", "Why it failed, or what was skipped."),
-    ]);
+    .returns(RETURNS);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
         let mut argv = match (&self.argv, self.common.line()) {
@@ -142,16 +145,7 @@ impl Module for Shell {
         Rule::Exclusive(&["_raw_params", "cmd"]),
         Rule::OneOf(&["_raw_params", "cmd"]),
     ])
-    .returns(&[
-        Return::new("cmd", "What ran."),
-        Return::new("rc", "Its exit code."),
-        Return::new(
-            "stdout, stdout_lines, stderr, stderr_lines",
-            "What it wrote.",
-        ),
-        Return::new("start, end, delta", "When it ran, and how long."),
-        Return::new("msg", "Why it failed, or what was skipped."),
-    ]);
+    .returns(RETURNS);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
         let line = self.common.line();

@@ -1,6 +1,6 @@
 //! `group`: groups of the host.
 
-use super::user::local_program;
+use super::user::change;
 use crate::{Arg, Context, Failure, Kind, Module, Outcome, Return, Spec, users};
 use serde::Deserialize;
 
@@ -97,14 +97,7 @@ impl Module for Group {
             }
         }
         arguments.extend(["--".to_owned(), self.name.clone()]);
-        if !cx.check() {
-            let program = local_program(cx, program, self.local)?;
-            cx.process(&program)
-                .args(&arguments)
-                .system()
-                .run()?
-                .check(&format!("{program} {}", self.name))?;
-        }
+        change(cx, program, self.local, &self.name, &arguments)?;
         Ok(self.outcome(true))
     }
 }

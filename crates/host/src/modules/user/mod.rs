@@ -352,15 +352,7 @@ impl User {
 
     fn call(&self, cx: &Context, program: &str, mut arguments: Vec<String>) -> Result<(), Failure> {
         arguments.extend(["--".to_owned(), self.name.clone()]);
-        if !cx.check() {
-            let program = local_program(cx, program, self.local)?;
-            cx.process(&program)
-                .args(&arguments)
-                .system()
-                .run()?
-                .check(&format!("{program} {}", self.name))?;
-        }
-        Ok(())
+        change(cx, program, self.local, &self.name, &arguments)
     }
 
     fn outcome(
@@ -412,8 +404,27 @@ impl User {
     }
 }
 
+/// Runs a program that changes a user or a group, but for check mode.
+pub(super) fn change(
+    cx: &Context,
+    program: &str,
+    local: bool,
+    name: &str,
+    arguments: &[String],
+) -> Result<(), Failure> {
+    if !cx.check() {
+        let program = local_program(cx, program, local)?;
+        cx.process(&program)
+            .args(arguments)
+            .system()
+            .run()?
+            .check(&format!("{program} {name}"))?;
+    }
+    Ok(())
+}
+
 /// `useradd`, or what does the same in the host's files alone: `luseradd` (libuser).
-pub(super) fn local_program(cx: &Context, program: &str, local: bool) -> Result<String, Failure> {
+fn local_program(cx: &Context, program: &str, local: bool) -> Result<String, Failure> {
     if !local {
         return Ok(program.to_owned());
     }
