@@ -3,6 +3,7 @@
 use crate::lab::{Lab, Ran};
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 const KEY: &str = "canary";
 const VALUE: &str = "written before the disaster";
@@ -27,16 +28,32 @@ impl Cluster {
     }
 
     pub fn with(lab: Lab) -> Self {
-        lab.run(&["etcdctl", "node1", "put", KEY, VALUE]);
-        lab.succeed(&["backup", "certs"]);
-        Self { lab }
+        let cluster = Self { lab };
+        cluster.etcdctl("node1", &["put", KEY, VALUE]);
+        cluster.lab.succeed(&["backup", "certs"]);
+        cluster
+    }
+
+    /// What etcdctl prints on `host`. It gives up after five seconds, which the election after a death may outlast on a
+    /// busy machine: then it is asked again, for a minute.
+    #[track_caller]
+    pub fn etcdctl(&self, host: &str, words: &[&str]) -> String {
+        let words = [&["etcdctl", host], words].concat();
+        let begin = Instant::now();
+        loop {
+            let ran = self.lab.attempt(&words);
+            if ran.code == 0 {
+                return ran.stdout;
+            }
+            let late = begin.elapsed() > Duration::from_secs(60);
+            assert!(!late, "lab {words:?}: {ran}");
+            std::thread::sleep(Duration::from_millis(300));
+        }
     }
 
     /// The list as the member of `via` has it.
     pub fn members(&self, via: &str) -> BTreeSet<Member> {
-        let text = self
-            .lab
-            .run(&["etcdctl", via, "member", "list", "-w", "json"]);
+        let text = self.etcdctl(via, &["member", "list", "-w", "json"]);
         let list: Value = serde_json::from_str(&text).expect("JSON");
         list["members"]
             .as_array()
@@ -64,20 +81,11 @@ impl Cluster {
             "{when}: {members:?}"
         );
         for host in hosts {
-            let value = self
-                .lab
-                .run(&["etcdctl", host, "get", KEY, "--print-value-only"]);
+            let value = self.etcdctl(host, &["get", KEY, "--print-value-only"]);
             assert_eq!(value.trim_end(), VALUE, "{when}: on {host}");
         }
-        let left = [
-            "etcdctl",
-            hosts[0],
-            "get",
-            "--prefix",
-            "/kopsrun",
-            "--keys-only",
-        ];
-        assert_eq!(self.lab.run(&left).trim(), "", "{when}: keys are left");
+        let left = self.etcdctl(hosts[0], &["get", "--prefix", "/kopsrun", "--keys-only"]);
+        assert_eq!(left.trim(), "", "{when}: keys are left");
     }
 
     /// Everything of etcd is gone from the machine, which itself lives on: as `lab replace`, in less time and with the old

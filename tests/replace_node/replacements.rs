@@ -134,8 +134,7 @@ fn the_leader_is_replaced_the_moment_it_dies() {
     let leader = ALL
         .into_iter()
         .find(|host| {
-            let words = ["etcdctl", host, "endpoint", "status", "-w", "fields"];
-            let text = cluster.lab.run(&words);
+            let text = cluster.etcdctl(host, &["endpoint", "status", "-w", "fields"]);
             let field = |name: &str| {
                 let line = text.lines().find(|l| l.contains(name));
                 line.and_then(|l| l.split(':').nth(1))
