@@ -7,7 +7,7 @@ use super::keep::{Rendered, as_text, boolean, names, render};
 use super::view::fault;
 use crate::content::inventory::{HostName, Var};
 use crate::content::place::Fault;
-use crate::content::playbook::{Keyword, module_of, short_name};
+use crate::content::playbook::{Keyword, module_of};
 use crate::content::template::Templar;
 use crate::content::value::Value;
 use host::{Become, Task};
@@ -167,27 +167,15 @@ impl<'a> Call<'a> {
         Ok(())
     }
 
-    /// Arguments that `module_defaults` gives a module: those of the innermost level that names it.
+    /// Arguments that `module_defaults` gives a module.
     pub(super) fn defaults(&self, module: &str) -> Result<IndexMap<String, Value>, Fault> {
-        let mut found = IndexMap::new();
-        for var in self.attempt.task.frame.defaults() {
-            let Value::Dict(modules) = render(self.templar, var)? else {
-                continue;
-            };
-            let modules = modules.read().map(|all| all.clone()).unwrap_or_default();
-            for (name, given) in modules {
-                let Value::Dict(given) = &given else { continue };
-                if short_name(&as_text(&name.0)) == module {
-                    let given = given.read().map(|given| given.clone()).unwrap_or_default();
-                    let given = given
-                        .into_iter()
-                        .filter(|(_, value)| !Templar::is_omit(value));
-                    found = given
-                        .map(|(name, value)| (as_text(&name.0), value))
-                        .collect();
-                }
-            }
-        }
+        let frame = &self.attempt.task.frame;
+        let levels = frame.defaults().into_iter();
+        let levels: Vec<Value> = levels
+            .map(|var| render(self.templar, var))
+            .collect::<Result<_, _>>()?;
+        let mut found = frame.default_groups().arguments(&levels, module);
+        found.retain(|_, value| !Templar::is_omit(value));
         Ok(found)
     }
 

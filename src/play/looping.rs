@@ -12,6 +12,8 @@ use crate::content::template::Templar;
 use crate::content::value::{Key, Value};
 use indexmap::IndexMap;
 use serde_json::Value as Json;
+use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 impl Attempt {
@@ -23,8 +25,12 @@ impl Attempt {
         host_done: &mut HostDone,
         started: Instant,
     ) {
-        let items = match self.items(looping, templar) {
-            Ok(items) => items,
+        let prepared = self.named(looping, templar).and_then(|looping| {
+            let items = self.items(&looping, templar)?;
+            Ok((looping, items))
+        });
+        let (looping, items) = match prepared {
+            Ok((looping, items)) => (looping, items),
             Err(fault) => {
                 // A condition that doesn't need the item may say that the loop doesn't matter.
                 let done = match self.skip(templar) {
@@ -42,6 +48,7 @@ impl Attempt {
                 .with("results", Json::Array(Vec::new()));
             return self.judge(host_done, done, templar, None, started);
         }
+        let looping = &*looping;
         let pause = looping
             .pause
             .as_ref()
@@ -74,6 +81,26 @@ impl Attempt {
             duration: started.elapsed(),
         }
         .tell(host_done);
+    }
+
+    /// The loop with the names of its variables rendered.
+    fn named<'a>(&self, looping: &'a Loop, templar: &Templar) -> Result<Cow<'a, Loop>, Fault> {
+        let is_template = |name: &str| name.contains("{{");
+        let names = [Some(&looping.var), looping.index_var.as_ref()];
+        if !names.into_iter().flatten().any(|name| is_template(name)) {
+            return Ok(Cow::Borrowed(looping));
+        }
+        let name = |name: &Arc<str>| {
+            let var = Var {
+                value: Value::from(&**name),
+                place: self.task.place.clone(),
+            };
+            Ok::<_, Fault>(Arc::from(as_text(&render(templar, &var)?)))
+        };
+        let mut named = looping.clone();
+        named.var = name(&looping.var)?;
+        named.index_var = looping.index_var.as_ref().map(name).transpose()?;
+        Ok(Cow::Owned(named))
     }
 
     /// One turn of a loop; the error is that the task can't begin with this item.

@@ -3,8 +3,9 @@
 use super::keep::{as_text, boolean, render};
 use super::run::{Run, Stop};
 use crate::content::inventory::Var;
-use crate::content::place::Fault;
+use crate::content::place::{Fault, Place};
 use crate::content::playbook::{Frame, Play};
+use crate::content::template::Templar;
 use crate::content::value::{Key, Value};
 use std::sync::Arc;
 
@@ -16,6 +17,17 @@ struct Question {
     /// What is typed doesn't show.
     private: bool,
     confirm: bool,
+    /// Only the hash of what is typed is kept.
+    hash: Option<Hash>,
+    /// What is typed is no template.
+    raw: bool,
+}
+
+/// How an answer is hashed: arguments of `password_hash`.
+struct Hash {
+    kind: Value,
+    salt: Value,
+    size: Value,
 }
 
 impl Question {
@@ -25,6 +37,7 @@ impl Question {
         };
         let entries = entries.read().ok()?;
         let get = |name: &str| entries.get(&Key(Value::from(name))).cloned();
+        let given = |name: &str| get(name).filter(|value| !matches!(value, Value::None));
         let name = as_text(&get("name")?);
         let flag = |word: &str, default| {
             get(word)
@@ -33,11 +46,38 @@ impl Question {
         };
         Some(Self {
             text: get("prompt").map_or_else(|| name.clone(), |text| as_text(&text)),
-            default: get("default").filter(|value| !matches!(value, Value::None)),
+            default: given("default"),
             private: flag("private", true),
             confirm: flag("confirm", false),
+            hash: given("encrypt").map(|kind| Hash {
+                kind,
+                salt: get("salt").unwrap_or(Value::None),
+                size: get("salt_size").unwrap_or(Value::None),
+            }),
+            raw: flag("unsafe", false),
             name,
         })
+    }
+}
+
+impl Question {
+    /// What becomes of the answer.
+    fn kept(&self, answer: Value, templar: &Templar, place: &Place) -> Result<Value, Fault> {
+        let (Some(hash), false) = (&self.hash, matches!(answer, Value::None)) else {
+            return Ok(answer);
+        };
+        let known = [
+            ("answer", answer),
+            ("kind", hash.kind.clone()),
+            ("salt", hash.salt.clone()),
+            ("size", hash.size.clone()),
+        ];
+        let known = known.map(|(name, value)| (name.to_owned(), value));
+        let hashed = Var {
+            value: Value::from("{{ answer | password_hash(kind, salt, size) }}"),
+            place: place.clone(),
+        };
+        render(&templar.with(known.into_iter().collect()), &hashed)
     }
 }
 
@@ -65,7 +105,7 @@ impl Run {
             if self.extra.contains_key(&question.name) {
                 continue;
             }
-            let value = self.ask(&question).await.map_err(|error| {
+            let answer = self.ask(&question).await.map_err(|error| {
                 Stop::Refused(
                     Fault::new(format!(
                         "the answer to `{}` can't be read: {error}",
@@ -75,6 +115,9 @@ impl Run {
                 )
             })?;
             let place = var.place.clone();
+            let value = question
+                .kept(answer, &templar, &place)
+                .map_err(Stop::Refused)?;
             frame
                 .keywords
                 .vars
@@ -87,13 +130,13 @@ impl Run {
     }
 
     async fn ask(&self, question: &Question) -> std::io::Result<Value> {
-        let default = || question.default.clone().unwrap_or_else(|| Value::from(""));
         let Some(asker) = self.request.asker.clone() else {
-            self.warn(&format!(
-                "Not prompting for {} because nobody can answer; its default counts",
-                question.name
-            ));
-            return Ok(default());
+            self.warn("Not prompting as we are not in interactive mode");
+            // What Ansible makes of no answer.
+            return Ok(question
+                .default
+                .clone()
+                .unwrap_or_else(|| Value::from("None")));
         };
         let text = match &question.default {
             Some(default) => format!("{} [{}]: ", question.text, as_text(default)),
@@ -111,11 +154,11 @@ impl Run {
             }
         });
         let typed = typed.await.map_err(std::io::Error::other)??;
-        // What people type is data.
-        Ok(if typed.is_empty() {
-            default()
-        } else {
-            Value::from_json(&typed.into())
+        Ok(match &question.default {
+            Some(default) if typed.is_empty() => default.clone(),
+            _ if question.raw => Value::from_json(&typed.into()),
+            // As in Ansible, the operator may answer with a template.
+            _ => Value::from(typed),
         })
     }
 }

@@ -42,6 +42,13 @@ impl Batch {
             own.insert("ansible_role_name".to_owned(), Value::from(&*role.name));
             own.insert("role_path".to_owned(), path);
         }
+        if let Some(frame) = &frame {
+            let levels = frame
+                .environments()
+                .into_iter()
+                .map(|var| var.value.clone());
+            own.insert("environment".to_owned(), Value::list(levels.collect()));
+        }
         let parents = parents(frame.as_deref());
         if !parents.is_empty() {
             let names = parents.iter().map(|role| Value::from(&*role.name));
@@ -242,7 +249,7 @@ impl Batch {
             "hostvars".into(),
             Value::Object(Arc::new(HostVars {
                 run: Arc::clone(run),
-                magic: Arc::new(magic.clone()),
+                magic: Arc::new(run.magic(&self.play.dir())),
                 settings: run.template_settings(self.search(None), &self.play.dir()),
                 templars: Mutex::default(),
             })),
@@ -393,6 +400,7 @@ pub(super) fn fault(error: TemplateError) -> Fault {
 /// `hostvars`: every host with its own variables, rendered in its own light.
 struct HostVars {
     run: Arc<Run>,
+    /// Of the run; what belongs to the play is no host's.
     magic: Arc<IndexMap<String, Value>>,
     settings: Arc<TemplateSettings>,
     templars: Mutex<HashMap<HostName, Arc<HostView>>>,
@@ -413,10 +421,8 @@ impl HostVars {
             return None;
         }
         let host: HostName = Arc::from(name);
-        let mut magic = IndexMap::clone(&self.magic);
-        magic.shift_remove("hostvars");
         let scope = HostScope {
-            magic: vec![Arc::new(magic)],
+            magic: vec![Arc::clone(&self.magic)],
             extra: Arc::clone(&self.run.extra),
             frame: None,
             play: None,

@@ -337,6 +337,14 @@ impl Inventory {
         let place = Place::file(Path::new("add_host"));
         if !self.has_host(name) {
             self.graph.add_host(name, "all", &place);
+            // It is in no file.
+            if let Some(host) = self.graph.hosts.get_mut(name) {
+                for variable in ["inventory_file", "inventory_dir"] {
+                    let place = place.clone();
+                    let value = Value::None;
+                    host.vars.insert(variable.to_owned(), Var { value, place });
+                }
+            }
         }
         if let Some(host) = self.graph.hosts.get_mut(name) {
             for (variable, value) in vars {

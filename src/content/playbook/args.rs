@@ -12,6 +12,7 @@ use crate::content::place::{Fault, Place};
 use crate::content::value::Value;
 use crate::content::yaml::{Kind, Node};
 use host::Spec;
+use indexmap::IndexMap;
 use serde_json::Map;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -88,13 +89,16 @@ impl Pass<'_> {
         let mut places = HashMap::new();
         let found = arguments(spec, &value, draft.args.as_ref(), &mut places);
         let mut args = self.ok(found)?;
-        let defaults: Vec<&Var> = cx
-            .frame
-            .defaults()
-            .into_iter()
+        let levels = cx.frame.defaults().into_iter();
+        let levels: Vec<Value> = levels
             .chain(&draft.keywords.defaults)
+            .map(|var| var.value.clone())
             .collect();
-        match check(spec, &args, &defaults, &places, &place) {
+        let groups = cx.frame.default_groups().and(&draft.keywords);
+        // Templated ones are only known when the task runs.
+        let known = levels.iter().all(|level| matches!(level, Value::Dict(_)));
+        let defaults = known.then(|| groups.arguments(&levels, spec.name));
+        match check(spec, &args, defaults, &places, &place) {
             // Ansible looks at arguments when a task runs.
             Err(fault) if self.loader.settings.listing => self.warnings.push(fault.unsupported()),
             Err(_) if expects_failure(draft, cx) => args.doubtful = true,
@@ -320,29 +324,17 @@ fn line_arguments(
 fn check(
     spec: &'static Spec,
     args: &Args,
-    defaults: &[&Var],
+    defaults: Option<IndexMap<String, Value>>,
     places: &HashMap<String, Place>,
     whole: &Place,
 ) -> Result<(), Fault> {
-    if args.whole.is_some() {
+    let (None, Some(defaults)) = (&args.whole, defaults) else {
         return Ok(());
-    }
-    let mut map = Map::new();
-    for var in defaults {
-        let Value::Dict(modules) = &var.value else {
-            // Only known when the task runs.
-            return Ok(());
-        };
-        for (name, given) in modules.read().iter().flat_map(|modules| modules.iter()) {
-            if modules::short_name(&name.0.to_text()) != spec.name {
-                continue;
-            }
-            match given.to_json() {
-                serde_json::Value::Object(given) => map = given,
-                _ => return Ok(()),
-            }
-        }
-    }
+    };
+    let defaults = defaults.iter();
+    let mut map: Map<_, _> = defaults
+        .map(|(name, value)| (name.clone(), value.to_json()))
+        .collect();
     let own = args
         .map
         .iter()

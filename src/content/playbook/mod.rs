@@ -6,6 +6,7 @@
 mod args;
 mod argument_spec;
 mod collections;
+mod defaults;
 mod foreign;
 mod import;
 mod keywords;

@@ -2,7 +2,7 @@
 
 use super::keywords::{self, On};
 use super::load::{Pass, directory};
-use super::setting::{self, common, list, text, var, word};
+use super::setting::{self, list, text, var, word};
 use super::task::Cx;
 use super::tree::{Frame, Item, Keywords, LoadedRole, Play, Strategy, Task};
 use crate::content::inventory::Var;
@@ -96,7 +96,7 @@ impl Pass<'_> {
             let Some((name, found)) = self.ok(word(key, On::ImportPlaybook)) else {
                 continue;
             };
-            match self.ok(common(&mut own, value, &found)) {
+            match self.common(&mut own, value, &found) {
                 Some(false) if name != "name" => {
                     self.faults.push(keywords::unknown(
                         &name,
@@ -172,7 +172,7 @@ impl Pass<'_> {
             let Some((name, found)) = self.ok(word(key, On::Play)) else {
                 continue;
             };
-            if self.ok(common(&mut keywords, value, &found)) != Some(false) {
+            if self.common(&mut keywords, value, &found) != Some(false) {
                 continue;
             }
             let known = draft.set(&name, value);
@@ -406,11 +406,6 @@ fn prompts(node: &Node) -> Result<Vec<Var>, Fault> {
                         .hint(format!("Known are {}.", PROMPT.join(", "))),
                 );
             }
-        }
-        if let Some((key, _)) = question.entry("encrypt") {
-            return Err(Fault::new("`encrypt` of `vars_prompt` is not supported")
-                .at(&key.place)
-                .hint("Use the filter `password_hash` where the variable is used."));
         }
         if question.get("name").is_none() {
             return Err(

@@ -4,7 +4,7 @@ use super::collections::FoundRole;
 use super::keywords::On;
 use super::load::{Pass, RoleCall, directory, unreadable};
 use super::modules::short_name;
-use super::setting::{self, common, word};
+use super::setting::{self, word};
 use super::task::Cx;
 use super::tree::{Frame, Item, Keywords, Layers, LoadedRole, Role, Task};
 use crate::content::inventory::{Var, Vars};
@@ -119,7 +119,7 @@ impl Pass<'_> {
                 entry.vars = self.ok(vars).unwrap_or_default();
                 continue;
             }
-            if self.ok(common(&mut entry.keywords, value, &found)) == Some(false)
+            if self.common(&mut entry.keywords, value, &found) == Some(false)
                 && let Some(value) = self.ok(setting::var(value))
             {
                 entry.params.insert(name, value);

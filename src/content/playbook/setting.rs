@@ -1,6 +1,8 @@
 //! Single values of keywords.
 
+use super::defaults;
 use super::keywords::{self, On, Word};
+use super::load::Pass;
 use super::tree::Keywords;
 use crate::content::inventory::{Var, Vars};
 use crate::content::place::Fault;
@@ -107,7 +109,7 @@ pub(super) fn identifier(node: &Node, what: &str) -> Result<Arc<str>, Fault> {
 }
 
 /// What is common to plays, roles, blocks and tasks. True when the word was one of these.
-pub(super) fn common(into: &mut Keywords, value: &Node, word: &Word) -> Result<bool, Fault> {
+fn common(into: &mut Keywords, value: &Node, word: &Word) -> Result<bool, Fault> {
     match word {
         Word::Inherited(keyword) => {
             if !value.is_null() {
@@ -120,13 +122,28 @@ pub(super) fn common(into: &mut Keywords, value: &Node, word: &Word) -> Result<b
             .vars
             .extend(vars(value).map_err(|fault| fault.at(&value.place))?),
         Word::Own("environment") => into.environment.extend(list(value)?),
-        Word::Own("module_defaults") => into.defaults.extend(defaults(value)?),
+        Word::Own("module_defaults") => into.defaults.extend(defaults::defaults(value)?),
         Word::Own("collections") => into.collections.extend(list(value)?),
         Word::Own("debugger") => debugger(value)?,
         Word::Own("notify") => into.notify.extend(list(value)?),
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+impl Pass<'_> {
+    /// [`common`], with what has to be looked up for it.
+    pub(super) fn common(
+        &mut self,
+        into: &mut Keywords,
+        value: &Node,
+        word: &Word,
+    ) -> Option<bool> {
+        if matches!(word, Word::Own("module_defaults")) {
+            self.default_groups(into, value);
+        }
+        self.ok(common(into, value, word))
+    }
 }
 
 /// `debugger`: only `never`, which is what happens anyway.
@@ -154,21 +171,6 @@ fn debugger(value: &Node) -> Result<(), Fault> {
         ))
         .at(&value.place)),
     }
-}
-
-/// `module_defaults`: mappings of modules to arguments. Groups of modules (`group/NAME`) hold no module that kopsrun brings.
-fn defaults(node: &Node) -> Result<Vec<Var>, Fault> {
-    let found = list(node)?;
-    for var in &found {
-        let templated = matches!(&var.value, Value::Str(text) if text.text.contains("{{"));
-        if !templated && !matches!(var.value, Value::Dict(_)) {
-            return Err(
-                Fault::new("`module_defaults` is a mapping of modules to their arguments")
-                    .at(&var.place),
-            );
-        }
-    }
-    Ok(found)
 }
 
 /// Recognises the key as a keyword.

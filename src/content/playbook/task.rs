@@ -3,7 +3,7 @@
 use super::keywords::{self, On, Word};
 use super::load::{Pass, directory};
 use super::modules;
-use super::setting::{self, common, identifier, list, text, var, word};
+use super::setting::{self, identifier, list, text, var, word};
 use super::tree::{Args, Block, Frame, Item, Keyword, Keywords, Loop, Task};
 use crate::content::inventory::Var;
 use crate::content::nearest::nearest;
@@ -193,7 +193,7 @@ impl Pass<'_> {
                 "always" => sections[2] = Some(value),
                 "name" => name = self.ok(var(value)),
                 _ => {
-                    if self.ok(common(&mut keywords, value, &found)) == Some(false) {
+                    if self.common(&mut keywords, value, &found) == Some(false) {
                         self.faults
                             .push(keywords::unknown(&word_name, On::Block, &[], &key.place));
                     }
@@ -255,7 +255,7 @@ impl Pass<'_> {
             let Some((name, found)) = self.ok(word(key, cx.on())) else {
                 continue;
             };
-            if self.ok(common(&mut draft.keywords, value, &found)) != Some(false) {
+            if self.common(&mut draft.keywords, value, &found) != Some(false) {
                 continue;
             }
             if let Word::Own(own) = found {
@@ -392,7 +392,7 @@ impl Pass<'_> {
             let Some((name, found)) = self.ok(word(key, On::Block)) else {
                 continue;
             };
-            if self.ok(common(&mut keywords, value, &found)) == Some(false) {
+            if self.common(&mut keywords, value, &found) == Some(false) {
                 self.faults
                     .push(keywords::unknown(&name, On::Block, &[], &key.place));
             }
@@ -490,11 +490,11 @@ impl Pass<'_> {
             let name = key.as_str().unwrap_or_default();
             match name {
                 "loop_var" => {
-                    if let Some(name) = self.ok(identifier(value, name)) {
+                    if let Some(name) = self.ok(loop_name(value, name)) {
                         found.var = name;
                     }
                 }
-                "index_var" => found.index_var = self.ok(identifier(value, name)),
+                "index_var" => found.index_var = self.ok(loop_name(value, name)),
                 "label" => found.label = self.ok(var(value)),
                 "pause" => found.pause = self.ok(var(value)),
                 "extended" => found.extended = self.ok(var(value)),
@@ -511,6 +511,14 @@ impl Pass<'_> {
             }
         }
         Some(found)
+    }
+}
+
+/// The name of a variable of `loop_control`, or a template of it.
+fn loop_name(node: &Node, what: &str) -> Result<Arc<str>, Fault> {
+    match node.as_str() {
+        Some(text) if text.contains("{{") => Ok(Arc::from(text)),
+        _ => identifier(node, what),
     }
 }
 

@@ -177,6 +177,7 @@ pub struct Loop {
     pub lookup: Option<Arc<str>>,
     pub terms: Var,
     pub label: Option<Var>,
+    /// `loop_var` and `index_var`: names, or templates of them.
     pub var: Arc<str>,
     pub index_var: Option<Arc<str>>,
     pub pause: Option<Var>,
@@ -226,6 +227,8 @@ pub struct Keywords {
     pub collections: Vec<Var>,
     /// `module_defaults`: inner ones win, module by module.
     pub defaults: Vec<Var>,
+    /// Modules of the groups that `defaults` names (`group/NAME`).
+    pub groups: Vec<(String, Vec<String>)>,
 }
 
 /// One level of what a task inherits. The chain ends at the play.
