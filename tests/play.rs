@@ -507,7 +507,7 @@ async fn a_condition_that_can_not_be_decided_shows_itself() {
     let failures = case.failures(&ran);
     assert!(
         failures[0].starts_with(
-            "site.yml:5:13: the condition `not_there` can't be decided: 'not_there' is undefined"
+            "site.yml:5:13: The conditional check 'not_there' failed. The error was: error while evaluating conditional (not_there): 'not_there' is undefined"
         ),
         "{failures:?}"
     );

@@ -58,6 +58,8 @@ pub struct Fault {
     pub cause: Cause,
     /// Right in Ansible, and nothing that kopsrun can do: who only lists playbooks isn't stopped by it.
     pub unsupported: bool,
+    /// It comes from something undefined in a template.
+    pub undefined: bool,
 }
 
 /// What a fault comes from, as far as that changes what follows.
@@ -80,6 +82,7 @@ impl Fault {
             hints: Vec::new(),
             cause: Cause::Mistake,
             unsupported: false,
+            undefined: false,
         }
     }
 

@@ -11,7 +11,7 @@ use super::place::Place;
 use super::playbook::{Frame, Keyword, Layers, Role};
 use super::template::{Scope, TemplateSettings};
 use super::value::{Key, Object, Value, merged};
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
@@ -334,41 +334,50 @@ impl Scope for HostScope {
         }
     }
 
+    /// The weakest level first, as Ansible's dictionary of all variables has them.
     fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = Vec::new();
+        let mut names: IndexSet<String> = IndexSet::new();
         let mut add = |layer: &Vars| names.extend(layer.keys().cloned());
+        let own = self.frame.as_ref().and_then(|frame| frame.role());
+        let all = |layers: &Layers, add: &mut dyn FnMut(&Vars)| {
+            layers.iter().rev().for_each(|layer| add(layer));
+        };
+        for role in self.roles.iter() {
+            all(&role.defaults, &mut add);
+        }
+        if let Some(role) = own {
+            all(&role.defaults, &mut add);
+        }
         add(&self.inventory);
-        add(&self.extra);
-        self.files.iter().for_each(|layer| add(layer));
+        let facts = read(&self.learned.facts);
+        names.insert("ansible_facts".to_owned());
+        names.extend(facts.raw.keys().filter(|name| harmless(name)).cloned());
+        let mut add = |layer: &Vars| names.extend(layer.keys().cloned());
         if let Some(play) = &self.play {
             add(&play.keywords.vars);
         }
-        let own = self.frame.as_ref().and_then(|frame| frame.role());
+        all(&self.files, &mut add);
         for role in self.roles.iter() {
-            role.defaults
-                .iter()
-                .chain(&role.exports)
-                .for_each(|layer| add(layer));
+            all(&role.exports, &mut add);
         }
         if let Some(role) = own {
-            let layers = role.defaults.iter().chain(&role.vars).chain(&role.params);
-            layers.for_each(|layer| add(layer));
+            all(&role.vars, &mut add);
         }
-        for frame in self.frame.iter().flat_map(|frame| frame.chain()) {
-            add(&frame.keywords.vars);
-            add(&frame.params);
+        let frames: Vec<_> = self.frame.iter().flat_map(|frame| frame.chain()).collect();
+        let outer_first = || frames.iter().rev();
+        outer_first().for_each(|frame| add(&frame.keywords.vars));
+        names.extend(read(&self.learned.included).keys().cloned());
+        names.extend(read(&self.learned.set).keys().cloned());
+        let mut add = |layer: &Vars| names.extend(layer.keys().cloned());
+        if let Some(role) = own {
+            all(&role.params, &mut add);
         }
+        outer_first().for_each(|frame| add(&frame.params));
+        add(&self.extra);
         for magic in &self.magic {
             names.extend(magic.keys().cloned());
         }
-        let facts = read(&self.learned.facts);
-        names.push("ansible_facts".to_owned());
-        names.extend(facts.raw.keys().filter(|name| harmless(name)).cloned());
-        names.extend(read(&self.learned.set).keys().cloned());
-        names.extend(read(&self.learned.included).keys().cloned());
-        names.sort_unstable();
-        names.dedup();
-        names
+        names.into_iter().collect()
     }
 }
 

@@ -188,7 +188,7 @@ impl Attempt {
     /// The result when a condition is false.
     pub(super) fn skip(&self, templar: &Templar) -> Result<Option<Done>, Fault> {
         for when in self.task.frame.conditions() {
-            let holds = condition(templar, when).map_err(|fault| self.undecided(when, fault))?;
+            let holds = condition(templar, when)?;
             if !holds {
                 let done = Done::skipped("Conditional result was False")
                     .with("false_condition", when.value.to_json());
@@ -196,15 +196,6 @@ impl Attempt {
             }
         }
         Ok(None)
-    }
-
-    fn undecided(&self, when: &Var, mut fault: Fault) -> Fault {
-        fault.message = format!(
-            "the condition `{}` can't be decided: {}",
-            as_text(&when.value),
-            fault.message
-        );
-        fault
     }
 
     /// One call, with retries. `locals` are the variables of the loop.
@@ -402,7 +393,7 @@ impl Attempt {
     fn decide(&self, templar: &Templar, done: &mut Done) {
         let all = |conditions: &[Var]| -> Result<bool, Fault> {
             for when in conditions {
-                if !condition(templar, when).map_err(|fault| self.undecided(when, fault))? {
+                if !condition(templar, when)? {
                     return Ok(false);
                 }
             }
@@ -439,7 +430,7 @@ impl Attempt {
             return Ok(!done.is_failed());
         }
         for when in &self.task.until {
-            if !condition(templar, when).map_err(|fault| self.undecided(when, fault))? {
+            if !condition(templar, when)? {
                 return Ok(false);
             }
         }

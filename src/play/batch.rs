@@ -153,7 +153,8 @@ impl Batch {
                 if let Standing::Failed(failure) = self.roster.get(host) {
                     let learned = self.run.store.learned(host);
                     if let Some(task) = failure.task {
-                        learned.set("ansible_failed_task", task);
+                        // What was written there is data now, not templates.
+                        learned.set("ansible_failed_task", task.distrusted());
                     }
                     if let Some(result) = failure.result {
                         learned.set("ansible_failed_result", result);

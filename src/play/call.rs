@@ -89,7 +89,15 @@ impl<'a> Call<'a> {
             call.delegated = Some(call.known_name(&name));
         }
         call.find_module()?;
-        call.render_args()?;
+        call.render_args().map_err(|mut fault| {
+            if fault.undefined {
+                fault.message = format!(
+                    "The task includes an option with an undefined variable.. {}",
+                    fault.message
+                );
+            }
+            fault
+        })?;
         Ok(call)
     }
 
@@ -136,9 +144,10 @@ impl<'a> Call<'a> {
             let value = render(self.templar, whole)?;
             let Value::Dict(entries) = &value else {
                 return Err(Fault::new(format!(
-                    "arguments need to come out as a mapping; this is {}",
-                    value.repr()
+                    "invalid or malformed argument: '{}'",
+                    as_text(&value)
                 ))
+                .hint("Arguments that a template gives come as a mapping of names to values.")
                 .at(&whole.place));
             };
             let entries = entries

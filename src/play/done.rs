@@ -158,13 +158,18 @@ impl Done {
     pub(super) fn of(problem: Problem) -> Self {
         match problem {
             Problem::Failed(fault) => {
-                let mut done = Self::failed(fault.message.clone()).with("changed", false);
+                let mut done = Self::failed(fault.message.clone());
+                if !fault.undefined {
+                    done = done.with("changed", false);
+                }
                 done.fault = Some(fault);
                 done
             }
+            // Ansible says nothing of `changed` then.
             Problem::Unready(fault) => Self {
                 unready: true,
-                ..Self::of(Problem::Failed(fault))
+                fault: Some(fault.clone()),
+                ..Self::failed(fault.message)
             },
             Problem::Lost(lost) if lost.reachable => {
                 let mut fault = Fault::new(lost.message);

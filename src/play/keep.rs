@@ -3,7 +3,7 @@
 use super::view::{fault, text_of};
 use crate::content::inventory::Var;
 use crate::content::place::Fault;
-use crate::content::playbook::{Frame, Keyword};
+use crate::content::playbook::{Frame, Keyword, word_of};
 use crate::content::template::Templar;
 use crate::content::value::Value;
 
@@ -16,11 +16,15 @@ pub(super) struct Rendered<'a> {
 impl Rendered<'_> {
     /// The value of a keyword; none when it isn't set or is omitted.
     pub(super) fn value(&self, keyword: Keyword) -> Result<Option<Value>, Fault> {
-        let Some(var) = self.frame.get(keyword) else {
-            return Ok(None);
-        };
-        let value = render(self.templar, var)?;
-        Ok((!Templar::is_omit(&value) && !matches!(value, Value::None)).then_some(value))
+        for var in self.frame.all(keyword) {
+            let value = render(self.templar, var);
+            let value = value.map_err(|fault| undefined_field(fault, word_of(keyword)))?;
+            // What is omitted is as if it weren't written: the level outside decides.
+            if !Templar::is_omit(&value) {
+                return Ok((!matches!(value, Value::None)).then_some(value));
+            }
+        }
+        Ok(None)
     }
 
     /// A boolean keyword.
@@ -29,10 +33,14 @@ impl Rendered<'_> {
             return Ok(None);
         };
         boolean(&value).map(Some).ok_or_else(|| {
-            let fault = Fault::new(format!(
-                "a yes or no was expected; this is {}",
-                value.repr()
-            ));
+            let words = format!(
+                "the field '{}' has an invalid value ({written}), and could not be converted to bool.. The value \
+                 {written} is not a valid boolean.  Valid booleans include: 'yes', 'on', 'y', 't', 'true', '1', 1, 'no', \
+                 'off', 'n', 'f', 'false', '0', 0",
+                word_of(keyword),
+                written = value.repr()
+            );
+            let fault = Fault::new(words).hint("Write `true` or `false`.");
             match self.frame.get(keyword) {
                 Some(var) => fault.at(&var.place),
                 None => fault,
@@ -49,13 +57,34 @@ impl Rendered<'_> {
             return Ok(None);
         };
         number(&value).map(Some).ok_or_else(|| {
-            let fault = Fault::new(format!("a number was expected; this is {}", value.repr()));
+            let kind = match keyword {
+                Keyword::Port | Keyword::Throttle | Keyword::Timeout => "int",
+                _ => "float",
+            };
+            let words = format!(
+                "the field '{}' has an invalid value ({written}), and could not be converted to {kind}.. invalid literal \
+                 for int() with base 10: {written}",
+                word_of(keyword),
+                written = value.repr()
+            );
+            let fault = Fault::new(words).hint("Write a number.");
             match self.frame.get(keyword) {
                 Some(var) => fault.at(&var.place),
                 None => fault,
             }
         })
     }
+}
+
+/// The fault of a keyword that uses something undefined, in the words of Ansible.
+pub(super) fn undefined_field(mut fault: Fault, field: &str) -> Fault {
+    if fault.undefined {
+        fault.message = format!(
+            "The field '{field}' has an invalid value, which includes an undefined variable.. {}",
+            fault.message
+        );
+    }
+    fault
 }
 
 /// The value of what was written, with its place in errors.
@@ -65,11 +94,22 @@ pub(super) fn render(templar: &Templar, var: &Var) -> Result<Value, Fault> {
         .map_err(|error| fault(error).at(&var.place))
 }
 
-/// A condition, with its place in errors.
+/// A condition, with its place in errors, which are in the words of Ansible.
 pub(super) fn condition(templar: &Templar, var: &Var) -> Result<bool, Fault> {
-    templar
-        .condition(&var.value)
-        .map_err(|error| fault(error).at(&var.place))
+    templar.condition(&var.value).map_err(|error| {
+        let written = as_text(&var.value);
+        let undefined = error.is_undefined();
+        let mut fault = fault(error).at(&var.place);
+        let why = match undefined {
+            true => format!("error while evaluating conditional ({written}): "),
+            false => String::new(),
+        };
+        fault.message = format!(
+            "The conditional check '{written}' failed. The error was: {why}{}",
+            fault.message
+        );
+        fault
+    })
 }
 
 /// What Ansible takes for a boolean.
@@ -117,4 +157,21 @@ pub(super) fn names(value: &Value) -> Vec<String> {
             .filter(|name| !name.is_empty())
             .collect(),
     }
+}
+
+/// Names of variables have letters, digits and underscores and don't start with a digit.
+pub(super) fn is_identifier(name: &str) -> bool {
+    let mut letters = name.chars();
+    letters
+        .next()
+        .is_some_and(|c| c.is_alphabetic() || c == '_')
+        && letters.all(|c| c.is_alphanumeric() || c == '_')
+}
+
+/// That a name can't be a variable's, in the words of Ansible.
+pub(super) fn not_a_name(name: &str) -> String {
+    format!(
+        "The variable name '{name}' is not valid. Variables must start with a letter or underscore character, and contain \
+         only letters, numbers and underscores."
+    )
 }

@@ -35,7 +35,7 @@ impl Attempt {
                 // A condition that doesn't need the item may say that the loop doesn't matter.
                 let done = match self.skip(templar) {
                     Ok(Some(skipped)) => skipped,
-                    _ => Done::of(Problem::Failed(fault)),
+                    _ => Done::of(Problem::Unready(fault)),
                 };
                 return self.judge(host_done, done, templar, None, started);
             }
@@ -227,15 +227,17 @@ impl Attempt {
             return match list_of(&value) {
                 Some(items) => Ok(items),
                 None => Err(Fault::new(format!(
-                    "`loop` needs a list; this is {} {}",
-                    article(&value),
-                    value.repr()
+                    "Invalid data passed to 'loop', it requires a list, got this instead: {}. Hint: If you passed a \
+                     list/dict of just one element, try adding wantlist=True to your lookup invocation or use q/query \
+                     instead of lookup.",
+                    as_text(&value)
                 ))
                 .at(at)
                 .hint("Wrap one item as `[item]`; make a list of a mapping with `dict2items`.")),
             };
         };
-        let terms = if &**lookup == "first_found" {
+        let short = lookup.rsplit('.').next().unwrap_or(lookup);
+        let terms = if short == "first_found" {
             // Undefined names only drop their candidate.
             templar
                 .render(&looping.terms.value)
@@ -246,7 +248,7 @@ impl Attempt {
         let terms = match (list_of(&terms), &terms) {
             (Some(items), _) => items,
             // Going through a mapping gives its names.
-            (None, Value::Dict(entries)) if &**lookup == "items" => {
+            (None, Value::Dict(entries)) if short == "items" => {
                 let entries = entries.read().map(|entries| entries.clone());
                 let names = entries.unwrap_or_default().into_keys().map(|name| name.0);
                 names.collect()
@@ -314,14 +316,6 @@ fn list_of(value: &Value) -> Option<Vec<Value>> {
         Value::Tuple(items) => Some(items.to_vec()),
         Value::Object(object) if object.keys().is_none() => object.items(),
         _ => None,
-    }
-}
-
-fn article(value: &Value) -> &'static str {
-    match value {
-        Value::Dict(_) => "the mapping",
-        Value::Str(_) => "the text",
-        _ => "the value",
     }
 }
 

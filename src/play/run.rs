@@ -174,6 +174,7 @@ impl Run {
             return Ok(true);
         }
         let serial = play.serial.as_ref().map(at).transpose()?;
+        let serial = serial.filter(|size| !Templar::is_omit(size));
         let batches =
             batches(&hosts, serial.as_ref()).map_err(|message| {
                 let place = play.serial.as_ref().map_or(&play.place, |var| &var.place);

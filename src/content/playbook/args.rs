@@ -220,14 +220,7 @@ fn arguments(
     match &value.kind {
         Kind::Null => {}
         Kind::Map(entries) => insert(spec, &mut args, entries, places)?,
-        Kind::Str(line) => {
-            let whole = line.trim();
-            if !spec.free_form && whole.starts_with("{{") && whole.ends_with("}}") {
-                args.whole = Some(var(value)?);
-            } else {
-                line_arguments(spec, line, value, &mut args, places)?;
-            }
-        }
+        Kind::Str(line) => line_arguments(spec, line, value, &mut args, places)?,
         // A number or a word that YAML reads as something else: a command like `command: true`.
         Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::BigInt(_) if spec.free_form => {
             let given = value.value()?;
@@ -298,7 +291,15 @@ fn line_arguments(
         );
     }
     if let Some(free) = found.free {
-        if !spec.free_form {
+        if !spec.free_form && !modules::takes_any_line(spec.name) {
+            // Told when the task runs: a dictionary of arguments, or what can't be understood.
+            if free.contains("{{") || free.contains("{%") {
+                args.whole = Some(Var {
+                    value: text(&free),
+                    place: node.place.clone(),
+                });
+                return Ok(());
+            }
             let hint = match spec.args.first() {
                 Some(first) => format!(
                     "Write `{}: {}={free}` or a mapping below the module.",

@@ -36,6 +36,15 @@ const H: u8 = On::Handler as u8;
 const I: u8 = On::ImportPlaybook as u8;
 const ALL: u8 = P | R | B | T;
 
+/// The word that is written for a keyword.
+pub fn word_of(keyword: Keyword) -> &'static str {
+    let is = |means: &Means| matches!(means, Inherited(found) if *found == keyword);
+    KEYWORDS
+        .iter()
+        .find(|(_, _, means)| is(means))
+        .map_or("", |(word, ..)| word)
+}
+
 /// What is done with a keyword.
 #[derive(Clone, Copy)]
 enum Means {

@@ -63,18 +63,13 @@ pub fn split(line: &str, command: bool) -> Result<Line, String> {
     Ok(found)
 }
 
-/// `key=value` with a name, or a template that gives one, before the first `=` that no backslash escapes.
+/// `key=value`: whatever stands before the first `=` that no backslash escapes.
 fn option(word: &str) -> Option<(&str, &str)> {
     let at = word
         .match_indices('=')
         .map(|(at, _)| at)
         .find(|&at| at > 0 && !word[..at].ends_with('\\'))?;
-    let key = word[..at].trim();
-    let templated = key.starts_with("{{") || key.ends_with("}}");
-    let named = key
-        .chars()
-        .all(|c| c.is_alphanumeric() || c == '_' || c == '-' || c == '.');
-    (named || templated).then(|| (key, &word[at + 1..]))
+    Some((word[..at].trim(), &word[at + 1..]))
 }
 
 /// A word with what escapes in it stand for, those of Python's texts: a backslash and one of `abfnrtv`, itself or a

@@ -217,9 +217,9 @@ static ACTIONS: &[Spec] = &[
         "set_stats",
         "Sets figures of the run.",
         &[
-            Arg::new("data", Kind::Raw, "Names and values.").required(),
-            Arg::new("per_host", Kind::Bool, "For each host, not for the run."),
-            Arg::new("aggregate", Kind::Bool, "Add to what is there."),
+            Arg::new("data", Kind::Raw, "Names and values."),
+            Arg::new("per_host", Kind::Raw, "For each host, not for the run."),
+            Arg::new("aggregate", Kind::Raw, "Add to what is there."),
         ],
     ),
     Spec::new(
@@ -306,6 +306,20 @@ pub fn module_of(name: &str) -> Option<&'static str> {
 
 /// Actions whose other arguments are names of variables.
 const OPEN: &[&str] = &["add_host", "set_fact"];
+
+/// Actions that find out only when they run that words on their line are no arguments.
+const ANY_LINE: &[&str] = &[
+    "add_host",
+    "group_by",
+    "include_role",
+    "import_role",
+    "set_fact",
+];
+
+/// True when words without `=` on the line of this action are no mistake until it runs.
+pub(super) fn takes_any_line(name: &str) -> bool {
+    ANY_LINE.contains(&name)
+}
 
 /// What `meta` can be asked for.
 pub(super) const META: &[&str] = &[

@@ -8,30 +8,12 @@ use super::tree::{Args, Block, Frame, Item, Keyword, Keywords, Loop, Task};
 use crate::content::inventory::Var;
 use crate::content::nearest::nearest;
 use crate::content::place::{Fault, Place};
+use crate::content::template::lookup_problem;
 use crate::content::value::Value;
 use crate::content::yaml::{Kind, Node};
 use host::Spec;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Lookups that `with_NAME` may name.
-const LOOPS: &[&str] = &[
-    "dict",
-    "fileglob",
-    "file",
-    "first_found",
-    "flattened",
-    "indexed_items",
-    "inventory_hostnames",
-    "items",
-    "lines",
-    "list",
-    "nested",
-    "random_choice",
-    "sequence",
-    "subelements",
-    "together",
-];
 
 /// Keywords that `include_tasks` and `include_role` take for themselves.
 const INCLUDE_KEYWORDS: &[&str] = &[
@@ -236,6 +218,9 @@ impl Pass<'_> {
         let Some((spec, action, args)) = self.action(node, &draft, cx, before) else {
             return Vec::new();
         };
+        if matches!(spec.name, "include_role" | "import_role") {
+            self.check_files_of_role(&args);
+        }
         match spec.name {
             "import_tasks" => self.import_tasks(node, draft, &args, cx),
             "import_role" => self.import_role(node, draft, &args, cx),
@@ -430,6 +415,23 @@ impl Pass<'_> {
         }
     }
 
+    /// Files of a role are named by text.
+    fn check_files_of_role(&mut self, args: &Args) {
+        for name in ["tasks_from", "vars_from", "defaults_from", "handlers_from"] {
+            if let Some(var) = args.get(name)
+                && !matches!(var.value, Value::Str(_) | Value::None)
+            {
+                self.faults.push(
+                    Fault::new(format!(
+                        "Expected a string for {name} but got <class '{}'> instead",
+                        var.value.type_name()
+                    ))
+                    .at(&var.place),
+                );
+            }
+        }
+    }
+
     fn check_meta(&mut self, args: &Args, place: &Place, cx: &Cx) {
         let given = args.free_form.as_ref();
         let Some(Value::Str(name)) = given.map(|var| &var.value) else {
@@ -545,17 +547,12 @@ impl Draft {
     }
 
     fn set_with(&mut self, lookup: &str, key: &Node, value: &Node) -> Result<(), Fault> {
-        let short = lookup.rsplit('.').next().unwrap_or(lookup);
-        if !LOOPS.contains(&short) {
-            let fault = Fault::new(format!("`with_{lookup}` is not known")).at(&key.place);
-            let near = nearest(short, LOOPS.iter().copied(), 2);
-            return Err(if near.is_empty() {
-                fault.hint(format!("Known are with_{}.", LOOPS.join(", with_")))
-            } else {
-                fault.hint(format!("Did you mean `with_{}`?", near.join("` or `with_")))
-            });
+        if let Some(error) = lookup_problem(lookup) {
+            let fault = Fault::new(format!("`with_{lookup}` is not known: {}", error.message));
+            let hints = error.hints.into_iter();
+            return Err(hints.fold(fault.at(&key.place), Fault::hint));
         }
-        self.set_loop(Some(Arc::from(short)), key, value)
+        self.set_loop(Some(Arc::from(lookup)), key, value)
     }
 
     fn set_loop(

@@ -268,9 +268,15 @@ impl Frame {
 
     /// The innermost setting of a keyword, from here outwards.
     pub fn get(&self, keyword: Keyword) -> Option<&Var> {
-        self.chain()
-            .find_map(|frame| frame.keywords.set.iter().find(|(key, _)| *key == keyword))
-            .map(|(_, var)| var)
+        self.all(keyword).next()
+    }
+
+    /// What every level says of a keyword, the innermost first.
+    pub fn all(&self, keyword: Keyword) -> impl Iterator<Item = &Var> {
+        self.chain().filter_map(move |frame| {
+            let mut set = frame.keywords.set.iter();
+            set.find(|(key, _)| *key == keyword).map(|(_, var)| var)
+        })
     }
 
     /// This frame and those around it.

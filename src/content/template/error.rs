@@ -81,7 +81,9 @@ impl From<Mistake> for TemplateError {
 
 impl From<TemplateError> for Fault {
     fn from(error: TemplateError) -> Self {
+        let undefined = error.is_undefined();
         let mut fault = Fault::new(error.message);
+        fault.undefined = undefined;
         fault.hints = error.hints;
         if let Some(place) = error.inside.as_ref().and_then(|inside| inside.1.as_ref()) {
             fault = fault.at(place);

@@ -27,6 +27,7 @@ mod tests;
 
 pub use about::about;
 pub use error::TemplateError;
+pub use lookups::problem as lookup_problem;
 pub use settings::{RunCommand, Scope, TemplateSettings};
 pub use syntax::Options;
 pub use templar::Templar;

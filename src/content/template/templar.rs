@@ -178,11 +178,11 @@ impl Templar {
         })
     }
 
-    /// All names that variables have.
+    /// All names that variables have, each once, those of the weakest level first.
     pub fn names(&self) -> Vec<String> {
-        let mut names = self.level.names();
-        names.extend(self.scope.names());
-        names
+        let mut names: indexmap::IndexSet<String> = self.scope.names().into_iter().collect();
+        names.extend(self.level.names().into_iter().rev());
+        names.into_iter().collect()
     }
 
     /// What is wrong with a text that may hold templates, as far as it can be told without variables: syntax, and
@@ -198,6 +198,10 @@ impl Templar {
     pub fn check_expression(text: &str) -> Vec<Fault> {
         if may_be_template(text) {
             return Self::check(text);
+        }
+        // An empty condition holds.
+        if text.is_empty() {
+            return Vec::new();
         }
         told_inside(check::template(syntax::expression(text)))
     }

@@ -66,7 +66,7 @@ fn check(level: &Level<'_>, given: &Object, path: &str, errors: &mut Vec<String>
     } else {
         format!(" found in {path}")
     };
-    let missing: Vec<&str> = level
+    let mut missing: Vec<&str> = level
         .options
         .iter()
         .filter(|(name, option)| {
@@ -74,6 +74,7 @@ fn check(level: &Level<'_>, given: &Object, path: &str, errors: &mut Vec<String>
         })
         .map(|(name, _)| name.as_str())
         .collect();
+    missing.sort_unstable();
     rules_of_exclusion(level, given, &within, errors);
     if !missing.is_empty() {
         errors.push(format!(

@@ -26,14 +26,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Done, Problem> {
             value,
             place: place.clone(),
         };
-        let holds = condition(call.templar, &var).map_err(|mut fault| {
-            fault.message = format!(
-                "the condition `{}` can't be decided: {}",
-                as_text(&var.value),
-                fault.message
-            );
-            fault
-        })?;
+        let holds = condition(call.templar, &var)?;
         if !holds {
             let rendered = call.templar.render(&var.value);
             let rendered = rendered.unwrap_or_else(|_| var.value.clone());

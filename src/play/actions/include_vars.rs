@@ -141,11 +141,12 @@ impl Walk {
             {
                 continue;
             }
-            let known = path.extension().is_some_and(|extension| {
-                self.extensions
-                    .iter()
-                    .any(|known| extension == known.as_str())
-            });
+            // An empty one among them stands for names without.
+            let extension = path.extension().unwrap_or_default();
+            let known = self
+                .extensions
+                .iter()
+                .any(|known| extension == known.as_str());
             if known {
                 found.push(path);
             } else if !self.lenient && self.pattern.is_none() {

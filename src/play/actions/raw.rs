@@ -2,6 +2,7 @@
 
 use crate::play::call::Call;
 use crate::play::done::{Done, Problem};
+use crate::play::hands::Blobs;
 
 pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
     let line = call.free.clone().unwrap_or_default();
@@ -16,12 +17,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
     }
     let task = call.task("raw", serde_json::Map::new())?;
     if task.escalate.is_some() {
-        // Another user's rights come with the agent's child; a raw command that needs them goes through it.
-        let mut args = call.json_args();
-        args.insert("_raw_params".to_owned(), line.into());
-        return call
-            .module("raw", args, crate::play::hands::Blobs::new())
-            .await;
+        return as_another(call, line).await;
     }
     let mut command = String::new();
     for (name, value) in &task.environment {
@@ -47,6 +43,17 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
         done = done
             .with("failed", true)
             .with("msg", "non-zero return code");
+    }
+    Ok(done)
+}
+
+/// Another user's rights come with the agent's child; a raw command that needs them goes through it.
+async fn as_another(call: &Call<'_>, line: String) -> Result<Done, Problem> {
+    let mut args = call.json_args();
+    args.insert("_raw_params".to_owned(), line.into());
+    let mut done = call.module("shell", args, Blobs::new()).await?;
+    for name in ["cmd", "start", "end", "delta"] {
+        done.result.shift_remove(name);
     }
     Ok(done)
 }

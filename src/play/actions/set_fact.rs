@@ -4,7 +4,7 @@ use crate::content::inventory::Var;
 use crate::content::value::Value;
 use crate::play::call::Call;
 use crate::play::done::{Done, Effect, Problem};
-use crate::play::keep::{as_text, render};
+use crate::play::keep::{as_text, is_identifier, not_a_name, render};
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 
@@ -23,36 +23,37 @@ pub(super) fn run(call: &Call<'_>) -> Result<Done, Problem> {
     let native = call.attempt.batch.run.request.native;
     let mut facts = IndexMap::new();
     let mut shown = Map::new();
-    for (name, value) in &call.args {
+    // Words that are no name=value are a variable too, as in Ansible.
+    let words = call.free.as_deref().map(Value::from);
+    let words = words.map(|words| ("_raw_params".to_owned(), words));
+    let args = call
+        .args
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone()));
+    for (name, value) in args.chain(words) {
         if name == "cacheable" {
             continue;
         }
         let var = Var {
             value: Value::from(name.as_str()),
-            place: call.place(name).clone(),
+            place: call.place(&name).clone(),
         };
         let name = as_text(&render(call.templar, &var).map_err(Problem::Unready)?);
-        let valid = name
-            .chars()
-            .next()
-            .is_some_and(|c| c.is_alphabetic() || c == '_')
-            && name.chars().all(|c| c.is_alphanumeric() || c == '_');
-        if !valid {
-            return Err(crate::content::place::Fault::new(format!("`{name}` is not a name for a variable"))
+        if !is_identifier(&name) {
+            return Err(crate::content::place::Fault::new(not_a_name(&name))
                 .at(&var.place)
-                .hint("Names of variables have letters, digits and underscores and don't start with a digit.")
                 .into());
         }
-        let value = if native {
-            value.clone()
-        } else {
-            switched(value)
-        };
+        let value = if native { value } else { switched(&value) };
         shown.insert(name.clone(), value.to_json());
         facts.insert(name, value);
     }
     if facts.is_empty() {
-        return Err(call.fault("set_fact: no variable is given").into());
+        return Err(call
+            .fault(
+                "No key/value pairs provided, at least one is required for this action to succeed",
+            )
+            .into());
     }
     let done = Done::changed(false).with("ansible_facts", Json::Object(shown));
     let done = if cacheable {

@@ -204,6 +204,7 @@ fn sort(interp: &mut Interp, value: &Value, args: Args) -> Outcome {
 
 fn unique(interp: &mut Interp, value: &Value, args: Args) -> Outcome {
     let [case, attribute] = args.bind("unique", ["case_sensitive", "attribute"])?;
+    let told = case.is_some() || attribute.is_some();
     let case = flag(case.as_ref(), false)?;
     let items = value.iterate()?;
     let mut seen = indexmap::IndexSet::new();
@@ -215,6 +216,12 @@ fn unique(interp: &mut Interp, value: &Value, args: Args) -> Outcome {
                 if seen.insert(key) {
                     kept.push(item.clone());
                 }
+            }
+            Err(_) if told => {
+                return Err(TemplateError::new(
+                    "Jinja2's unique filter failed and we cannot fall back to Ansible's version as it does not support \
+                     the parameters supplied",
+                ));
             }
             // What can't be a key is compared with everything, case and all.
             Err(_) => return Ok(Value::list(distinct(&items))),

@@ -13,24 +13,6 @@ const UPPER: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 const NUMBERS: &str = "0123456789";
 const SPECIAL: &str = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
 
-const KNOWN: [&str; 15] = [
-    "length",
-    "base64",
-    "lower",
-    "upper",
-    "numbers",
-    "special",
-    "min_lower",
-    "min_upper",
-    "min_numeric",
-    "min_special",
-    "override_special",
-    "override_all",
-    "ignore_similar_chars",
-    "similar_chars",
-    "seed",
-];
-
 pub(super) fn random_string(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
     interp.trail.changing = true;
     let length = count(args, "length", 8)?;
@@ -71,7 +53,6 @@ pub(super) fn random_string(interp: &mut Interp, args: &mut Args) -> Outcome<Vec
             }
         }
     }
-    args.no_more_names("random_string", &KNOWN)?;
     if let Some(all) = &all {
         pool = letters(all);
     }

@@ -20,17 +20,14 @@ fn flat(items: &[Value]) -> Outcome<Vec<Value>> {
 }
 
 pub(super) fn items(_: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
-    args.no_more_names("items", &[])?;
     flat(&terms(args))
 }
 
 pub(super) fn list(_: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
-    args.no_more_names("list", &[])?;
     Ok(std::mem::take(&mut args.positional))
 }
 
 pub(super) fn flattened(_: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
-    args.no_more_names("flattened", &[])?;
     let mut found = std::mem::take(&mut args.positional);
     strip(&mut found)?;
     while found
@@ -55,7 +52,6 @@ fn strip(items: &mut [Value]) -> Outcome<()> {
 }
 
 pub(super) fn dict(_: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
-    args.no_more_names("dict", &[])?;
     let mut found = Vec::new();
     for term in flat(&args.positional)? {
         let Some(entries) = term.entries() else {
@@ -69,7 +65,9 @@ pub(super) fn dict(_: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
 }
 
 pub(super) fn indexed_items(_: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
-    args.no_more_names("indexed_items", &[])?;
+    if let [Value::Dict(_)] = args.positional.as_slice() {
+        return Err(TemplateError::new("with_indexed_items expects a list"));
+    }
     let items = flat(&args.positional)?.into_iter();
     Ok((0..)
         .zip(items)
@@ -79,7 +77,6 @@ pub(super) fn indexed_items(_: &mut Interp, args: &mut Args) -> Outcome<Vec<Valu
 
 /// Every combination of an item of each list, the last one fastest.
 pub(super) fn nested(_: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
-    args.no_more_names("nested", &[])?;
     if args.positional.is_empty() {
         return Err(TemplateError::new(
             "with_nested requires at least one element in the nested list",
@@ -110,7 +107,6 @@ pub(super) fn nested(_: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
 
 /// The first items of all lists, the second ones, and so on; None where a list is shorter.
 pub(super) fn together(_: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
-    args.no_more_names("together", &[])?;
     let mut lists = Vec::new();
     for term in &args.positional {
         lists.push(match term {
@@ -135,7 +131,6 @@ pub(super) fn together(_: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
 }
 
 pub(super) fn subelements(_: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
-    args.no_more_names("subelements", &[])?;
     let (Some(elements), Some(path)) = (args.positional.first(), args.positional.get(1)) else {
         return Err(TemplateError::new(
             "subelements lookup expects a list of two or three items",
@@ -146,33 +141,82 @@ pub(super) fn subelements(_: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>
         .and_then(|flags| flags.get("skip_missing"))
         .is_some_and(|skip| skip.truthy());
     let path = text_of(path)?;
-    let pairs = filters::subelement_pairs(elements, &Value::from(path.as_str()), skip)?;
-    // The element comes without the list that its items came from.
-    Ok(pairs
-        .into_iter()
-        .map(|pair| match pair {
-            Value::Tuple(pair) => {
-                let element = pair[0].deep_copy();
-                take_out(&element, &path);
-                Value::tuple(vec![element, pair[1].clone()])
-            }
-            other => other,
-        })
-        .collect())
+    let skipped = |of: &Value| {
+        of.get("skipped")
+            .is_some_and(|skipped| skipped != Value::Bool(false))
+    };
+    let elements = match elements {
+        // What a loop registered whose items were all skipped.
+        Value::Dict(_) if skipped(elements) => return Ok(Vec::new()),
+        Value::Dict(_) => elements
+            .entries()
+            .unwrap_or_default()
+            .into_values()
+            .collect(),
+        Value::List(_) => elements.iterate()?,
+        _ => {
+            return Err(TemplateError::new(
+                "subelements lookup expects a list of two or three items, first a dict or a list, second a string \
+                 pointing to the subkey",
+            ));
+        }
+    };
+    let mut pairs = Vec::new();
+    for element in elements {
+        if !element.is_mapping() {
+            let shown = element.to_text();
+            return Err(TemplateError::new(format!(
+                "subelements lookup expects a dictionary, got '{shown}'"
+            )));
+        }
+        if skipped(&element) {
+            continue;
+        }
+        // The element comes without the list that its items came from.
+        let element = element.deep_copy();
+        let items = take_out(&element, &path, skip)?;
+        pairs.extend(
+            items
+                .into_iter()
+                .map(|item| Value::tuple(vec![element.clone(), item])),
+        );
+    }
+    Ok(pairs)
 }
 
-/// Removes the key at the end of a path.
-fn take_out(element: &Value, path: &str) {
-    let (above, key) = match path.rsplit_once('.') {
-        Some((above, key)) => (above.split('.').collect(), key),
-        None => (Vec::new(), path),
-    };
-    let found = above
-        .into_iter()
-        .try_fold(element.clone(), |value, key| value.get(key));
-    if let Some(Value::Dict(entries)) = found {
-        write(&entries).shift_remove(&Key::from(key));
+/// Removes the list at the end of a path from its mapping, and gives its items. With `skip` a part that is missing or
+/// no mapping is passed over: the next one is looked for at the same place.
+fn take_out(element: &Value, path: &str, skip: bool) -> Outcome<Vec<Value>> {
+    let keys: Vec<&str> = path.split('.').collect();
+    let mut inside = element.clone();
+    for key in &keys {
+        let Some(found) = inside.get(key) else {
+            if skip {
+                continue;
+            }
+            return Err(TemplateError::new(format!(
+                "could not find '{key}' key in iterated item '{}'",
+                inside.to_text()
+            )));
+        };
+        let is_last = Some(key) == keys.last();
+        match (&inside, &found) {
+            (Value::Dict(entries), Value::List(_)) if is_last => {
+                write(entries).shift_remove(&Key::from(*key));
+                return Ok(found.iterate()?);
+            }
+            (_, Value::Dict(_)) if !is_last => inside = found,
+            _ if skip && !is_last => {}
+            _ => {
+                let kind = if is_last { "list" } else { "dictionary" };
+                return Err(TemplateError::new(format!(
+                    "the key {key} should point to a {kind}, got '{}'",
+                    found.to_text()
+                )));
+            }
+        }
     }
+    Ok(Vec::new())
 }
 
 pub(super) fn random_choice(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {

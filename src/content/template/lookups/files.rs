@@ -14,7 +14,6 @@ use std::path::PathBuf;
 pub(super) fn file(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
     let rstrip = args.take_flag("rstrip", true);
     let lstrip = args.take_flag("lstrip", false);
-    args.no_more_names("file", &["rstrip", "lstrip"])?;
     let mut found = Vec::new();
     for name in words(args)? {
         let text = read_text(interp, &name)?;
@@ -42,18 +41,25 @@ fn locate(interp: &Interp, kind: &str, name: &str) -> Outcome<PathBuf> {
 
 /// The text of a file of the task, decrypted when it is a vault.
 pub(super) fn read_text(interp: &Interp, name: &str) -> Outcome<String> {
+    read_text_in(interp, name, "utf-8")
+}
+
+/// The same of a file in an encoding, by Python's name for it.
+pub(super) fn read_text_in(interp: &Interp, name: &str, encoding: &str) -> Outcome<String> {
+    let encoding = host::encoding::Encoding::named(encoding)
+        .map_err(|failure| TemplateError::new(failure.message))?;
     let path = locate(interp, "files", name)?;
     let bytes = interp.templar.settings().vault.read(&path);
     let bytes = bytes
         .map_err(|error| TemplateError::new(format!("{} can't be read: {error}", path.display())))?
         .map_err(|fault| TemplateError::new(format!("{}: {}", path.display(), fault.message)))?;
-    String::from_utf8(bytes)
-        .map_err(|_| TemplateError::new(format!("{} isn't text in UTF-8", path.display())))
+    encoding
+        .decode(&bytes)
+        .map_err(|wrong| TemplateError::new(format!("{}: {wrong}", path.display())))
 }
 
 /// The text of files that may be encrypted, as it is.
 pub(super) fn unvault(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
-    args.no_more_names("unvault", &[])?;
     let mut found = Vec::new();
     for name in words(args)? {
         found.push(Value::untrusted(read_text(interp, &name)?));
@@ -87,7 +93,6 @@ pub(super) fn template(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Valu
             options.set(name, &value.to_text())?;
         }
     }
-    args.no_more_names("template", &["convert_data", "template_vars"])?;
     let given: IndexMap<String, Value> = vars
         .into_iter()
         .map(|(name, value)| (name.0.to_text(), value))
@@ -122,7 +127,6 @@ pub(super) fn template(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Valu
 
 /// Files that fit a pattern, in the first directory of the search path that has any.
 pub(super) fn fileglob(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
-    args.no_more_names("fileglob", &[])?;
     let settings = interp.templar.settings();
     let mut found = Vec::new();
     for pattern in words(args)? {
@@ -150,7 +154,6 @@ pub(super) fn first_found(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<V
     let mut skip = args.take_flag("skip", false);
     let files = args.take("files");
     let paths = args.take("paths");
-    args.no_more_names("first_found", &["files", "paths", "skip"])?;
     let mut names = candidates(files.as_ref(), paths.as_ref())?;
     let mut terms = Vec::new();
     for term in &args.positional {
@@ -226,7 +229,6 @@ fn candidates(files: Option<&Value>, paths: Option<&Value>) -> Outcome<Vec<Strin
 
 /// What a command on the controller prints, without white space at the end.
 pub(super) fn pipe(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
-    args.no_more_names("pipe", &[])?;
     interp.trail.changing = true;
     let mut found = Vec::new();
     for command in words(args)? {
@@ -238,7 +240,6 @@ pub(super) fn pipe(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> 
 
 /// The same, by lines.
 pub(super) fn lines(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
-    args.no_more_names("lines", &[])?;
     interp.trail.changing = true;
     let mut found = Vec::new();
     for command in words(args)? {

@@ -195,6 +195,8 @@ pub fn run(interp: &mut Interp, name: &str, args: &mut Args) -> Outcome<Vec<Valu
     }
 }
 
+/// Arguments with names that a lookup doesn't know are passed over, as Ansible does.
+///
 /// `lookup()` joins text with commas and gives a single value as it is; `query()` gives a list. What is found is
 /// data: it is never templated.
 pub fn call(interp: &mut Interp, mut args: Args, mut want_list: bool) -> Outcome {

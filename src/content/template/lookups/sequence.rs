@@ -47,7 +47,7 @@ impl Sequence {
             "format" => value.clone_into(&mut self.format),
             _ => {
                 return Err(TemplateError::new(format!(
-                    "sequence: unrecognized argument '{name}'"
+                    "unrecognized arguments to with_sequence: ['{name}']"
                 ))
                 .hint("Known: start, end, count, stride, format."));
             }

@@ -1,6 +1,6 @@
 //! Lookups in files of entries: `csvfile` and `ini`.
 
-use super::files::read_text;
+use super::files::read_text_in;
 use crate::content::template::TemplateError;
 use crate::content::template::eval::args::{Args, text_of};
 use crate::content::template::eval::{Interp, Outcome};
@@ -15,14 +15,13 @@ struct Options {
 }
 
 impl Options {
-    fn take(what: &str, args: &mut Args, names: &[&'static str]) -> Outcome<Self> {
+    fn take(args: &mut Args, names: &[&'static str]) -> Outcome<Self> {
         let mut given = IndexMap::new();
         for name in names {
             if let Some(value) = args.take(name) {
                 given.insert(*name, value);
             }
         }
-        args.no_more_names(what, names)?;
         Ok(Self { given })
     }
 
@@ -82,7 +81,7 @@ const CSVFILE: [&str; 6] = ["col", "default", "delimiter", "file", "encoding", "
 
 /// The cell of the row whose first cell (or that of `keycol`) is the key.
 pub(super) fn csvfile(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
-    let mut options = Options::take("csvfile", args, &CSVFILE)?;
+    let mut options = Options::take(args, &CSVFILE)?;
     let mut found = Vec::new();
     for term in &args.positional {
         let key = options.key("csvfile", term, &CSVFILE)?;
@@ -99,7 +98,8 @@ pub(super) fn csvfile(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value
             options.column("csvfile", "keycol", 0)?,
             options.column("csvfile", "col", 1)?,
         );
-        let text = read_text(interp, &options.text("file", "ansible.csv")?)?;
+        let encoding = options.text("encoding", "utf-8")?;
+        let text = read_text_in(interp, &options.text("file", "ansible.csv")?, &encoding)?;
         let mut value = options
             .given
             .get("default")
@@ -138,12 +138,12 @@ const INI: [&str; 10] = [
 
 /// Entries of an INI file by their names, or by a pattern.
 pub(super) fn entries(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
-    let mut options = Options::take("ini", args, &INI)?;
+    let mut options = Options::take(args, &INI)?;
     let mut found = Vec::new();
     for term in &args.positional {
         let key = options.key("ini", term, &INI)?;
         let file = options.text("file", "ansible.ini")?;
-        let mut text = read_text(interp, &file)?;
+        let mut text = read_text_in(interp, &file, &options.text("encoding", "utf-8")?)?;
         let mut section = options.text("section", "global")?;
         if options.text("type", "ini")? == "properties" {
             text = format!("[java_properties]\n{text}");

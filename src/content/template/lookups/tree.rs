@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 
 /// Everything below directories, each with its attributes; a path that an earlier directory has isn't given again.
 pub(super) fn filetree(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
-    args.no_more_names("filetree", &[])?;
     let (mut found, mut seen) = (Vec::new(), HashSet::new());
     for term in words(args)? {
         let settings = interp.templar.settings();
@@ -103,10 +102,6 @@ fn attributes(root: &Path, relative: &Path) -> std::io::Result<Value> {
 pub(super) fn collection_version(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
     let absent = args.take("result_not_found").unwrap_or(Value::None);
     let unknown = args.take("result_no_version").unwrap_or_else(|| "*".into());
-    args.no_more_names(
-        "collection_version",
-        &["result_not_found", "result_no_version"],
-    )?;
     let settings = interp.templar.settings();
     let mut dirs = vec![settings.playbook_dir.join("collections")];
     if let Some(paths) = settings.config.get("COLLECTIONS_PATHS") {

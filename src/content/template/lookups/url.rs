@@ -13,31 +13,10 @@ use std::path::{Path, PathBuf};
 /// Seconds after which a request has failed.
 const TIMEOUT: i64 = 10;
 
-const KNOWN: [&str; 17] = [
-    "validate_certs",
-    "use_proxy",
-    "username",
-    "password",
-    "headers",
-    "force",
-    "timeout",
-    "http_agent",
-    "force_basic_auth",
-    "follow_redirects",
-    "use_netrc",
-    "unix_socket",
-    "ca_path",
-    "client_cert",
-    "client_key",
-    "unredirected_headers",
-    "split_lines",
-];
-
 /// Lines of what the addresses hold; with `split_lines=false` the whole text.
 pub(super) fn url(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
     let split = args.take_flag("split_lines", true);
     let options = options(args)?;
-    args.no_more_names("url", &KNOWN)?;
     interp.trail.changing = true;
     let settings = interp.templar.settings();
     let Some(run) = &settings.command else {

@@ -10,7 +10,6 @@ use crate::content::value::{Mistake, Value};
 /// Variables of the environment that the command was started in.
 pub(super) fn env(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
     let default = args.take("default");
-    args.no_more_names("env", &["default"])?;
     let mut found = Vec::new();
     for name in words(args)? {
         let name = name.split_whitespace().next().unwrap_or("").to_owned();
@@ -27,11 +26,23 @@ pub(super) fn env(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
     Ok(found)
 }
 
+/// Terms that have to be text.
+fn settings(args: &Args) -> Outcome<Vec<String>> {
+    let text = |term: &Value| match term {
+        Value::Str(text) => Ok(text.text.to_string()),
+        other => Err(TemplateError::new(format!(
+            "Invalid setting identifier, \"{}\" is not a string, its a {}",
+            other.to_text(),
+            other.type_name()
+        ))),
+    };
+    args.positional.iter().map(text).collect()
+}
+
 pub(super) fn vars(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
     let default = args.take("default");
-    args.no_more_names("vars", &["default"])?;
     let mut found = Vec::new();
-    for name in words(args)? {
+    for name in settings(args)? {
         match interp.lookup_variable(&name)? {
             Some(Value::Undefined(missing)) => match &default {
                 Some(default) => found.push(default.clone()),
@@ -58,7 +69,6 @@ pub(super) fn config(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>
         .take("on_missing")
         .map_or_else(|| "error".to_owned(), |missing| missing.to_text());
     let plugin = args.take("plugin_type").is_some() | args.take("plugin_name").is_some();
-    args.no_more_names("config", &["on_missing", "plugin_type", "plugin_name"])?;
     if plugin {
         return Err(
             TemplateError::new("config: settings of plugins can't be asked for")
@@ -84,15 +94,17 @@ pub(super) fn config(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>
     Ok(found)
 }
 
-/// Names of variables that fit a regular expression.
+/// Names of variables that fit a regular expression, the variables of the weakest level first.
 pub(super) fn varnames(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
-    args.no_more_names("varnames", &[])?;
-    let mut names = interp.templar.names();
-    names.sort_unstable();
-    names.dedup();
+    let names = interp.templar.names();
     let mut found = Vec::new();
-    for pattern in words(args)? {
-        let pattern = Pattern::new(&pattern, Flags::default())?;
+    for pattern in settings(args)? {
+        let pattern = Pattern::new(&pattern, Flags::default()).map_err(|error| {
+            TemplateError::new(format!(
+                "Unable to use \"{pattern}\" as a search parameter: {}",
+                error.message
+            ))
+        })?;
         for name in &names {
             if pattern.is_found(name)? {
                 found.push(Value::from(name.as_str()));
@@ -104,7 +116,6 @@ pub(super) fn varnames(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Valu
 
 /// Hosts of the inventory that fit a pattern of hosts and groups; with `:`, `&` and `!`.
 pub(super) fn inventory_hostnames(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
-    args.no_more_names("inventory_hostnames", &[])?;
     let groups = interp.lookup_variable("groups")?;
     let groups = groups
         .and_then(|groups| groups.entries())
