@@ -4,7 +4,6 @@ use super::args;
 use super::context::Context;
 use super::failure::{Failure, Kind};
 use super::record;
-use super::vault::secrets;
 use crate::link::{
     AgentProgram, Agents, HostKeyPolicy, HostKeyQuestion, LocalAgent, Pool, Prompt, Settings,
 };
@@ -32,7 +31,7 @@ pub(super) fn pool(args: &args::Connection, context: &Context) -> Result<Pool, F
     settings.user = user.or_else(|| config.given("DEFAULT_REMOTE_USER"));
     let key = args.private_key.as_deref().map(|path| context.path(path));
     settings.private_key = key.or_else(|| config.path("DEFAULT_PRIVATE_KEY_FILE"));
-    settings.password = password(args, context)?;
+    settings.password = context.login_password(args)?;
     settings.variables = variables(args, context);
     if !config.flag("HOST_KEY_CHECKING") {
         settings.host_key_policy = Some(HostKeyPolicy::Off);
@@ -52,21 +51,6 @@ pub(super) fn pool(args: &args::Connection, context: &Context) -> Result<Pool, F
         settings.prompt = Arc::new(Terminal);
     }
     Ok(Pool::new(settings))
-}
-
-/// The login password, from a file or a person.
-fn password(args: &args::Connection, context: &Context) -> Result<Option<Secret<String>>, Failure> {
-    let config = &context.config;
-    let file = args.connection_password_file.as_deref();
-    let file = file.map(|path| context.path(path));
-    let file = file.or_else(|| config.path("CONNECTION_PASSWORD_FILE"));
-    match file {
-        Some(file) if !args.ask_pass => secrets::password_file(&file).map(Some),
-        _ if args.ask_pass || config.flag("DEFAULT_ASK_PASS") => {
-            context.ask_secret("SSH password").map(Some)
-        }
-        _ => Ok(None),
-    }
 }
 
 /// Variables of connections that hold where the inventory names none.

@@ -1,6 +1,6 @@
 //! Everything that kopsrun takes from its surroundings, read once.
 
-use super::args::{Escalation, Format, Hosts, Output, When};
+use super::args::{Connection, Escalation, Format, Hosts, Output, When};
 use super::config::Config;
 use super::failure::{Failure, Kind};
 use super::vault::secrets::{self, Asking, Secrets};
@@ -35,6 +35,8 @@ pub(super) struct Context {
     /// Cancelled by Ctrl-C and SIGTERM.
     pub cancel: CancellationToken,
     keyring: OnceLock<Arc<Keyring>>,
+    /// Asked for once, whoever needs it first.
+    login_password: OnceLock<Option<Secret<String>>>,
     /// Warnings that were shown: each is shown once.
     pub warned: Mutex<BTreeSet<String>>,
 }
@@ -87,6 +89,7 @@ impl Context {
             interactive: io::stdin().is_terminal() && io::stderr().is_terminal(),
             cancel: CancellationToken::new(),
             keyring: OnceLock::new(),
+            login_password: OnceLock::new(),
             warned: Mutex::default(),
         })
     }
@@ -276,8 +279,38 @@ impl Context {
             .map_err(|error| Failure::new(Kind::Broken, format!("{prompt} can't be read: {error}")))
     }
 
-    pub(super) fn escalation(&self, args: &Escalation) -> Result<BecomeSettings, Failure> {
+    /// The login password, from a file or a person.
+    pub(super) fn login_password(
+        &self,
+        args: &Connection,
+    ) -> Result<Option<Secret<String>>, Failure> {
+        if let Some(known) = self.login_password.get() {
+            return Ok(known.clone());
+        }
         let config = &self.config;
+        let file = args.connection_password_file.as_deref();
+        let file = file.map(|path| self.path(path));
+        let file = file.or_else(|| config.path("CONNECTION_PASSWORD_FILE"));
+        let password = match file {
+            Some(file) if !args.ask_pass => Some(secrets::password_file(&file)?),
+            _ if self.asks_login(args) => Some(self.ask_secret("SSH password")?),
+            _ => None,
+        };
+        Ok(self.login_password.get_or_init(|| password).clone())
+    }
+
+    fn asks_login(&self, args: &Connection) -> bool {
+        args.ask_pass || self.config.flag("DEFAULT_ASK_PASS")
+    }
+
+    /// How users are changed on hosts. Passwords are asked for, that of the login first, as Ansible does.
+    pub(super) fn escalation(
+        &self,
+        connection: &Connection,
+        args: &Escalation,
+    ) -> Result<BecomeSettings, Failure> {
+        let config = &self.config;
+        let login = self.login_password(connection)?;
         let file = args
             .become_password_file
             .as_deref()
@@ -286,6 +319,10 @@ impl Context {
         let ask = args.ask_become_pass || config.flag("DEFAULT_BECOME_ASK_PASS");
         let password = match file {
             Some(file) if !args.ask_become_pass => Some(secrets::password_file(&file)?),
+            _ if ask && self.asks_login(connection) => {
+                let typed = self.ask_secret("BECOME password[defaults to SSH password]")?;
+                login.filter(|_| typed.expose().is_empty()).or(Some(typed))
+            }
             _ if ask => Some(self.ask_secret("BECOME password")?),
             _ => None,
         };

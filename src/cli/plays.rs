@@ -33,7 +33,7 @@ pub(super) fn fill(
     request.diff = run.diff || context.config.flag("DIFF_ALWAYS");
     request.vault = context.keyring();
     request.forks = Some(context.forks(connection.forks));
-    request.escalate = context.escalation(escalation)?;
+    request.escalate = context.escalation(connection, escalation)?;
     let user = connection.user.clone();
     request.remote_user = user.or_else(|| context.config.given("DEFAULT_REMOTE_USER"));
     let kind = connection.connection.clone();

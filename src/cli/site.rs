@@ -44,7 +44,7 @@ impl Operation {
     pub(super) fn site(&self, context: &Context) -> Result<Site, Failure> {
         let inventory = context.inventory(&self.hosts)?;
         let pool = connections::pool(&self.connection, context)?;
-        let become_settings = context.escalation(&self.escalation)?;
+        let become_settings = context.escalation(&self.connection, &self.escalation)?;
         let variables = Arc::new(Variables::new(&inventory, context));
         let (of_target, of_become) = (Arc::clone(&variables), Arc::clone(&variables));
         let target_pool = pool.clone();

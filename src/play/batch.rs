@@ -262,6 +262,9 @@ impl Batch {
         if self.run.request.cancel.is_cancelled() {
             return Err(Stop::Cancelled);
         }
+        if let Some(fault) = lock(&self.run.broken).take() {
+            return Err(Stop::Fault(fault));
+        }
         if !self.is_chosen(task, hosts)? {
             return Ok(());
         }

@@ -7,6 +7,7 @@ use crate::content::place::{Fault, Place};
 use crate::content::playbook::{Frame, Play};
 use crate::content::template::Templar;
 use crate::content::value::{Key, Value};
+use crate::journal::{Event, Level};
 use std::sync::Arc;
 
 /// One question.
@@ -143,12 +144,17 @@ impl Run {
             None => format!("{}: ", question.text),
         };
         let again = question.confirm.then(|| format!("confirm {text}"));
+        let sink = Arc::clone(&self.sink);
         let echo = !question.private;
         let typed = tokio::task::spawn_blocking(move || {
             loop {
                 let typed = asker.ask(&text, echo)?;
                 match &again {
-                    Some(again) if asker.ask(again, echo)? != typed => {}
+                    Some(again) if asker.ask(again, echo)? != typed => sink.emit(Event::Note {
+                        level: Level::Info,
+                        text: "***** VALUES ENTERED DO NOT MATCH ****".to_owned(),
+                        host: None,
+                    }),
                     _ => return Ok::<_, std::io::Error>(typed),
                 }
             }

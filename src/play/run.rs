@@ -10,6 +10,7 @@ use super::request::{Gathering, PlayError, Request};
 use super::stats::Stats;
 use super::store::{Store, lock};
 use super::tags::Tags;
+use super::view;
 use crate::content::inventory::{HostName, Unknown, Var, Vars};
 use crate::content::place::{Fault, Place};
 use crate::content::playbook::{Args, Frame, Keyword, Keywords, Loader, Play, Task};
@@ -122,6 +123,7 @@ impl Run {
         let play = &self.answered(play).await?;
         let templar = self.play_templar(play);
         let at = |var: &Var| render(&templar, var).map_err(Stop::Refused);
+        self.readable(play, &templar)?;
         let pattern = match at(&play.hosts)? {
             Value::List(items) => {
                 let items = items.read().map(|items| items.clone()).unwrap_or_default();
@@ -206,6 +208,22 @@ impl Run {
             }
         }
         Ok(true)
+    }
+
+    /// Files of the play's variables that need no host are read before the first host is worked on: one that is broken,
+    /// or that no password opens, ends the run here.
+    fn readable(&self, play: &Play, templar: &Templar) -> Result<(), Stop> {
+        for entry in &play.vars_files {
+            let Ok(value) = templar.render(&entry.value) else {
+                continue;
+            };
+            let Some(path) = view::file_of_vars(&value, &[play.dir()]) else {
+                continue;
+            };
+            let read = self.loader.vars_file(&path);
+            read.map_err(|fault| Stop::Fault(fault.at(&entry.place)))?;
+        }
+        Ok(())
     }
 
     /// Variables of groups and hosts beside the playbook are those beside the file that the play stands in.

@@ -164,18 +164,9 @@ impl Batch {
                 complete = false;
                 continue;
             };
-            let names = match value {
-                Value::List(names) => names.read().map(|names| names.clone()).unwrap_or_default(),
-                one => vec![one],
-            };
-            let found = names.iter().filter_map(text_of).find_map(|name| {
-                settings
-                    .search
-                    .iter()
-                    .flat_map(|dir| [dir.join("vars").join(&name), dir.join(&name)])
-                    .find(|path| path.is_file())
-            });
-            match found.map(|path| self.run.loader.vars_file(&path)) {
+            match file_of_vars(&value, &settings.search)
+                .map(|path| self.run.loader.vars_file(&path))
+            {
                 Some(Ok(vars)) => layers.insert(0, vars),
                 Some(Err(fault)) => self.run.broken_file(fault.at(&entry.place)),
                 // As in Ansible, which goes on without them.
@@ -317,6 +308,19 @@ impl Run {
             config: Arc::clone(&self.request.config),
         })
     }
+}
+
+/// The file that an entry of `vars_files` means: the first that is there of its names.
+pub(super) fn file_of_vars(entry: &Value, dirs: &[PathBuf]) -> Option<PathBuf> {
+    let names = match entry {
+        Value::List(names) => names.read().map(|names| names.clone()).unwrap_or_default(),
+        one => vec![one.clone()],
+    };
+    names.iter().filter_map(text_of).find_map(|name| {
+        dirs.iter()
+            .flat_map(|dir| [dir.join("vars").join(&name), dir.join(&name)])
+            .find(|path| path.is_file())
+    })
 }
 
 fn run_tags(tags: &[String]) -> Vec<String> {
