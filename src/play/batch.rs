@@ -9,7 +9,7 @@ use super::store::lock;
 use super::view::TaskView;
 use crate::content::inventory::HostName;
 use crate::content::place::Fault;
-use crate::content::playbook::{Block, Item, Keyword, Layers, Play, Role, Strategy, Task};
+use crate::content::playbook::{Item, Keyword, Layers, Play, Role, Strategy, Task};
 use crate::content::value::{Key, Value};
 use crate::journal::{Event, Level, NO_MORE_HOSTS};
 use futures::future::BoxFuture;
@@ -40,15 +40,17 @@ pub(super) struct Batch {
     /// Roles that tasks included, in order, public or not.
     pub(super) included: Mutex<Vec<Arc<Role>>>,
     /// Roles that have run, by identity and host.
-    completed: Mutex<HashSet<(String, HostName)>>,
+    pub(super) completed: Mutex<HashSet<(String, HostName)>>,
     /// Tasks of a role that ran on a host: only then has the role run.
-    touched: Mutex<HashSet<(String, HostName)>>,
+    pub(super) touched: Mutex<HashSet<(String, HostName)>>,
     /// `vars_files` by host.
     pub files: Mutex<HashMap<HostName, Layers>>,
     pub force_handlers: bool,
     pub max_fail: Option<f64>,
     throttles: Mutex<HashMap<u64, Arc<Semaphore>>>,
     chosen: Mutex<HashMap<u64, bool>>,
+    /// Hosts whose failure `meta: clear_host_errors` took back in an `always` section.
+    pub(super) cleared: Mutex<HashSet<HostName>>,
 }
 
 /// What holds for the tasks of a list.
@@ -100,6 +102,7 @@ impl Batch {
             max_fail: None,
             throttles: Mutex::default(),
             chosen: Mutex::default(),
+            cleared: Mutex::default(),
         }
     }
 
@@ -135,101 +138,6 @@ impl Batch {
             }
             Ok(())
         })
-    }
-
-    async fn block(
-        self: &Arc<Self>,
-        block: &Block,
-        hosts: &[HostName],
-        section: Section,
-    ) -> Result<(), Stop> {
-        let inner = Section {
-            rescuable: section.rescuable || !block.rescue.is_empty(),
-        };
-        self.items(&block.tasks, hosts, inner).await?;
-        let failed = self.roster.failed(hosts);
-        if !block.rescue.is_empty() && !failed.is_empty() {
-            for host in &failed {
-                if let Standing::Failed(failure) = self.roster.get(host) {
-                    let learned = self.run.store.learned(host);
-                    if let Some(task) = failure.task {
-                        // What was written there is data now, not templates.
-                        learned.set("ansible_failed_task", task.distrusted());
-                    }
-                    if let Some(result) = failure.result {
-                        learned.set("ansible_failed_result", result);
-                    }
-                }
-                self.roster.set(host, Standing::Active);
-                self.run.recap.forgive(host);
-            }
-            self.items(&block.rescue, &failed, section).await?;
-        }
-        self.roster.settle(hosts);
-        if !block.always.is_empty() {
-            let present = self.roster.present(hosts);
-            let failures: Vec<(HostName, Standing)> = present
-                .iter()
-                .map(|host| (host.clone(), self.roster.get(host)))
-                .filter(|(_, standing)| matches!(standing, Standing::Failed(_)))
-                .collect();
-            for (host, _) in &failures {
-                self.roster.set(host, Standing::Active);
-            }
-            self.items(&block.always, &present, section).await?;
-            for (host, standing) in failures {
-                if matches!(self.roster.get(&host), Standing::Active) {
-                    self.roster.set(&host, standing);
-                    self.run.recap.fail(&host);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn role_end(&self, role: &Arc<Role>, hosts: &[HostName]) {
-        for host in hosts {
-            if matches!(self.roster.get(host), Standing::RoleEnded(ended) if Arc::ptr_eq(&ended, role))
-            {
-                self.roster.set(host, Standing::Active);
-            }
-        }
-        let hosts = &self.roster.active(hosts);
-        let touched = lock(&self.touched);
-        let mut completed = lock(&self.completed);
-        for host in hosts {
-            let key = (role.identity.clone(), host.clone());
-            if touched.contains(&key) {
-                completed.insert(key);
-            }
-        }
-    }
-
-    /// Hosts on which the role of the task hasn't run yet.
-    fn role_pending(&self, task: &Task, hosts: &[HostName]) -> Vec<HostName> {
-        let Some(role) = task.frame.role().filter(|_| !task.handler) else {
-            return hosts.to_vec();
-        };
-        let completed = lock(&self.completed);
-        hosts
-            .iter()
-            .filter(|host| {
-                let key = (role.identity.clone(), (*host).clone());
-                role.allow_duplicates || !completed.contains(&key)
-            })
-            .cloned()
-            .collect()
-    }
-
-    /// A role has run on a host when one of its tasks did: skipped ones don't count, as in Ansible.
-    fn touch(&self, task: &Task, host: &HostName, done: &Done) {
-        if let Some(role) = task.frame.role()
-            && !task.handler
-            && !done.unreachable
-            && !done.is_skipped()
-        {
-            lock(&self.touched).insert((role.identity.clone(), host.clone()));
-        }
     }
 
     /// Whether tags let the task run.

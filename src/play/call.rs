@@ -529,6 +529,26 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// `shell` in the shell that `ansible_shell_executable` or the setting `executable` names.
+    fn with_shell(
+        &self,
+        module: &str,
+        mut args: Map<String, Json>,
+    ) -> Result<Map<String, Json>, Fault> {
+        if module == "shell" && args.get("executable").is_none_or(Json::is_null) {
+            let named = self.variable("ansible_shell_executable")?;
+            let settings = &self.attempt.batch.run.request.config;
+            let set = settings.get("DEFAULT_EXECUTABLE").map(as_text);
+            if let Some(shell) = named
+                .or(set)
+                .filter(|shell| !matches!(&**shell, "" | "/bin/sh"))
+            {
+                args.insert("executable".to_owned(), shell.into());
+            }
+        }
+        Ok(args)
+    }
+
     /// Runs a module on the host.
     pub(super) async fn module(
         &self,
@@ -549,6 +569,7 @@ impl<'a> Call<'a> {
                 return Ok(self.refused(error));
             }
         }
+        let args = self.with_shell(module, args)?;
         let mut task = self.task(module, args)?;
         for (name, blob) in &blobs {
             let found = super::hands::reference(name, blob);

@@ -7,7 +7,7 @@ use super::run::Stop;
 use super::store::lock;
 use crate::content::inventory::{HostName, Var, Vars};
 use crate::content::place::{Cause, Fault};
-use crate::content::playbook::{Frame, Item, Keywords, RoleCall, Task};
+use crate::content::playbook::{Frame, Included, Item, Keywords, RoleCall, Task};
 use crate::journal::{Delegate, Detail, Event, Status};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
@@ -190,8 +190,11 @@ impl Batch {
             IncludeWhat::Tasks(path) => {
                 circle(path, &task.frame, task)?;
                 let inside = inside(params, Arc::clone(&task.frame.includes));
-                run.loader
-                    .include_tasks(path, &task.frame, &inside, &self.play.dir(), task.handler)
+                let dir = self.play.dir();
+                let included =
+                    run.loader
+                        .include_tasks(path, &task.frame, &inside, &dir, task.handler)?;
+                Ok(self.take_in(included))
             }
             IncludeWhat::Role(call) => {
                 let (name, tasks_from) = (&call.name, &call.tasks_from);
@@ -208,22 +211,37 @@ impl Batch {
                 let loaded =
                     run.loader
                         .include_role(call, &task.place, &inside, &self.play.dir())?;
-                if call.public {
-                    self.add_role(&loaded.role);
+                if let Some(role) = loaded.role.as_ref().filter(|_| call.public) {
+                    self.add_role(&role.role);
                 }
-                lock(&self.included).push(Arc::clone(&loaded.role));
-                let mut handlers = self
-                    .handlers
-                    .write()
-                    .unwrap_or_else(PoisonError::into_inner);
-                for handler in loaded.handlers {
-                    if !handlers.iter().any(|known| known.place == handler.place) {
-                        handlers.push(handler);
-                    }
-                }
-                Ok(loaded.tasks)
+                Ok(self.take_in(loaded))
             }
         }
+    }
+
+    /// The play knows the handlers of an included role and of all that is imported on the way, and the variables of
+    /// what is imported.
+    fn take_in(self: &Arc<Self>, included: Included) -> Vec<Item> {
+        for imported in included
+            .imported
+            .iter()
+            .filter(|imported| imported.role.public)
+        {
+            self.add_role(&imported.role);
+        }
+        let mut handlers = self
+            .handlers
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        for loaded in included.imported.into_iter().chain(included.role) {
+            lock(&self.included).push(Arc::clone(&loaded.role));
+            for handler in loaded.handlers {
+                if !handlers.iter().any(|known| known.place == handler.place) {
+                    handlers.push(handler);
+                }
+            }
+        }
+        included.items
     }
 
     /// An include that can't be read fails on the hosts that asked for it.

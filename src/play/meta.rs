@@ -118,6 +118,7 @@ impl Batch {
                         self.roster.set(host, Standing::Active);
                     }
                     self.run.recap.forgive(host);
+                    lock(&self.cleared).insert(host.clone());
                 }
             }
             "reset_connection" => {
@@ -185,8 +186,17 @@ impl Batch {
 
     /// The fault when nobody hears a notification.
     pub(super) fn unheard(self: &Arc<Self>, name: &str, task: &Task) -> Option<Fault> {
-        let found = self.handlers_named(name);
-        found.is_empty().then(|| self.unknown_handler(name, task))
+        if !self.handlers_named(name).is_empty() {
+            return None;
+        }
+        if self.run.configured("ERROR_ON_MISSING_HANDLER") == Some(false) {
+            self.run.warn(&format!(
+                "The requested handler '{name}' was not found in either the main handlers list nor in the listening \
+                 handlers list"
+            ));
+            return None;
+        }
+        Some(self.unknown_handler(name, task))
     }
 
     /// Marks the handlers that a name means.

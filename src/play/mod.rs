@@ -6,6 +6,7 @@ mod adhoc;
 mod attempt;
 mod background;
 mod batch;
+mod block;
 mod call;
 mod done;
 pub mod facts;

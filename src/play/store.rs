@@ -155,7 +155,10 @@ impl Store {
         let _changing = lock(&self.changing);
         let mut inventory = self.inventory().reload()?;
         for added in lock(&self.added).iter() {
-            added.apply(&mut inventory)?;
+            // A host that the sources no longer name is in no group either.
+            if !matches!(added, Added::Group { host, .. } if !inventory.knows(host)) {
+                added.apply(&mut inventory)?;
+            }
         }
         self.replace(inventory);
         Ok(())

@@ -286,7 +286,7 @@ impl Run {
     }
 
     /// A switch of ansible.cfg.
-    fn configured(&self, name: &str) -> Option<bool> {
+    pub(super) fn configured(&self, name: &str) -> Option<bool> {
         self.request.config.get(name).map(Value::truthy)
     }
 

@@ -26,9 +26,6 @@ pub(super) const MEANINGLESS: &[(&str, &[Meaningless])] = &[
     ("Ask for another form with --output.", &[
         setting("VERBOSE_TO_STDERR", &[("defaults", "verbose_to_stderr")], &["ANSIBLE_VERBOSE_TO_STDERR"]),
     ]),
-    ("Commands run in /bin/sh unless a task says otherwise.", &[
-        setting("DEFAULT_EXECUTABLE", &[("defaults", "executable")], &["ANSIBLE_EXECUTABLE"]),
-    ]),
     ("Differences are shown with three lines around them.", &[
         setting("DIFF_CONTEXT", &[("diff", "context")], &["ANSIBLE_DIFF_CONTEXT"]),
         setting("MAX_FILE_SIZE_FOR_DIFF", &[("defaults", "max_diff_size")], &["ANSIBLE_MAX_DIFF_SIZE"]),
@@ -81,7 +78,6 @@ pub(super) const MEANINGLESS: &[(&str, &[Meaningless])] = &[
         setting("ALLOW_BROKEN_CONDITIONALS", &[("defaults", "allow_broken_conditionals")], &["ANSIBLE_ALLOW_BROKEN_CONDITIONALS"]),
         setting("DEFAULT_UNDEFINED_VAR_BEHAVIOR", &[("defaults", "error_on_undefined_vars")], &["ANSIBLE_ERROR_ON_UNDEFINED_VARS"]),
         setting("DUPLICATE_YAML_DICT_KEY", &[("defaults", "duplicate_dict_key")], &["ANSIBLE_DUPLICATE_YAML_DICT_KEY"]),
-        setting("ERROR_ON_MISSING_HANDLER", &[("defaults", "error_on_missing_handler")], &["ANSIBLE_ERROR_ON_MISSING_HANDLER"]),
         setting("INVALID_TASK_ATTRIBUTE_FAILED", &[("defaults", "invalid_task_attribute_failed")], &["ANSIBLE_INVALID_TASK_ATTRIBUTE_FAILED"]),
         setting("MODULE_STRICT_UTF8_RESPONSE", &[("defaults", "module_strict_utf8_response")], &["ANSIBLE_MODULE_STRICT_UTF8_RESPONSE"]),
         setting("STRING_CONVERSION_ACTION", &[("defaults", "string_conversion_action")], &["ANSIBLE_STRING_CONVERSION_ACTION"]),

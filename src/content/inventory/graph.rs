@@ -217,6 +217,10 @@ impl Graph {
                 hosts.extend(group.hosts.iter().cloned());
             }
         }
+        // Made at run time, a group may hold the implicit localhost; all hosts are those that sources name.
+        if group == "all" {
+            hosts.retain(|name| self.hosts.contains_key(name));
+        }
         Some(hosts.into_iter().collect())
     }
 

@@ -214,6 +214,11 @@ impl Inventory {
         self.graph.groups.keys().cloned().collect()
     }
 
+    /// True for a host that the sources name, and for this machine.
+    pub fn knows(&self, name: &str) -> bool {
+        self.has_host(name) || LOCALHOST.contains(&name)
+    }
+
     /// True for a host that the sources name.
     pub fn has_host(&self, name: &str) -> bool {
         self.graph.hosts.contains_key(name)
@@ -364,16 +369,26 @@ impl Inventory {
 
     /// Puts a host that exists into a group, which is made if need be. True: it wasn't in it before.
     pub fn add_to_group(&mut self, group: &str, host: &str) -> Result<bool, Fault> {
-        let Some(place) = self.host_place(host).cloned() else {
+        let place = self.host_place(host).cloned();
+        let implicit = place.is_none() && LOCALHOST.contains(&host);
+        if place.is_none() && !implicit {
             return Err(Fault::new(format!("host `{host}` isn't in the inventory")));
-        };
+        }
         self.graph.add_group(group);
         let known = |graph: &Graph| {
             let group = graph.groups.get(group);
             group.is_some_and(|group| group.hosts.contains(host))
         };
         let before = known(&self.graph);
-        self.graph.add_host(host, group, &place);
+        match place {
+            Some(place) => self.graph.add_host(host, group, &place),
+            // The implicit localhost joins without being in the inventory.
+            None => {
+                if let Some(group) = self.graph.groups.get_mut(group) {
+                    group.hosts.insert(Arc::from(host));
+                }
+            }
+        }
         self.changed()?;
         Ok(!before)
     }

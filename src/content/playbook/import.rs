@@ -6,7 +6,6 @@ use super::tree::{Args, Frame, Item, Task};
 use crate::content::inventory::Var;
 use crate::content::nearest::nearest;
 use crate::content::place::{Fault, Place};
-use crate::content::value::Value;
 use crate::content::yaml::Node;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -125,17 +124,13 @@ impl Pass<'_> {
                 *slot = self.static_text(var, Some(&inside));
             }
         }
-        if let Some(Value::Bool(duplicates)) = args.get("allow_duplicates").map(|var| &var.value) {
-            call.allow_duplicates = Some(*duplicates);
-        } else {
-            call.allow_duplicates = Some(true);
-        }
-        if let Some(Value::Bool(validate)) = args.get("rolespec_validate").map(|var| &var.value) {
-            call.unchecked = !*validate;
-        }
-        if let Some(Value::Bool(public)) = args.get("public").map(|var| &var.value) {
-            call.public = *public;
-        }
+        let mut flag = |name: &str, default: bool| {
+            let given = args.get(name);
+            given.map_or(Some(default), |var| self.static_flag(var, Some(&inside)))
+        };
+        call.allow_duplicates = flag("allow_duplicates", true);
+        call.unchecked = flag("rolespec_validate", true) == Some(false);
+        call.public = flag("public", true).unwrap_or(true);
         let Some(mut loaded) = self.imported_role(call, name, &inside) else {
             return Vec::new();
         };

@@ -66,6 +66,15 @@ pub struct RoleCall {
     pub unchecked: bool,
 }
 
+/// What an include brings in.
+pub struct Included {
+    pub items: Vec<Item>,
+    /// The role of an `include_role`.
+    pub role: Option<LoadedRole>,
+    /// Roles that its tasks import: the play sees their variables and their handlers, as if it did so itself.
+    pub imported: Vec<LoadedRole>,
+}
+
 /// Reads playbooks, and later the files that their tasks include. Every file is parsed once.
 pub struct Loader {
     pub(super) settings: Settings,
@@ -148,7 +157,7 @@ impl Loader {
         inside: &Arc<Frame>,
         dir: &Path,
         handlers: bool,
-    ) -> Result<Vec<Item>, Vec<Fault>> {
+    ) -> Result<Included, Vec<Fault>> {
         let mut pass = Pass::new(self, dir.to_owned());
         if let Some(node) = pass.node(file)
             && !node.is_null()
@@ -161,7 +170,12 @@ impl Loader {
             return Err(vec![fault.at(&node.place).absent()]);
         }
         let items = pass.task_file(file, frame, inside, handlers, None);
-        pass.finish(items).map(|(items, _)| items)
+        let imported = std::mem::take(&mut pass.imported);
+        pass.finish(items).map(|(items, _)| Included {
+            items,
+            role: None,
+            imported,
+        })
     }
 
     /// Reads a role for an `include_role`.
@@ -171,11 +185,15 @@ impl Loader {
         place: &Place,
         inside: &Arc<Frame>,
         dir: &Path,
-    ) -> Result<LoadedRole, Vec<Fault>> {
+    ) -> Result<Included, Vec<Fault>> {
         let mut pass = Pass::new(self, dir.to_owned());
         let role = pass.included_role(call, place, inside);
         match (role, pass.faults) {
-            (Some(role), faults) if faults.is_empty() => Ok(role),
+            (Some(mut role), faults) if faults.is_empty() => Ok(Included {
+                items: std::mem::take(&mut role.tasks),
+                role: Some(role),
+                imported: pass.imported,
+            }),
             (_, faults) => Err(faults),
         }
     }
@@ -272,24 +290,42 @@ impl<'a> Pass<'a> {
         Arc::new(vars)
     }
 
+    /// A switch of an import, rendered with what is known while reading.
+    pub(super) fn static_flag(&mut self, var: &Var, frame: Option<&Frame>) -> Option<bool> {
+        let value = match &var.value {
+            Value::Str(_) => self.static_value(var, frame)?,
+            other => other.clone(),
+        };
+        match &value {
+            Value::Bool(flag) => Some(*flag),
+            Value::Str(text) => match &*text.text.to_lowercase() {
+                "yes" | "true" | "on" | "1" | "y" | "t" => Some(true),
+                _ => Some(false),
+            },
+            other => Some(other.truthy()),
+        }
+    }
+
+    fn static_value(&mut self, var: &Var, frame: Option<&Frame>) -> Option<Value> {
+        let mut layers = vec![Arc::clone(&self.loader.settings.extra_vars)];
+        layers.extend(frame.map(static_layers).unwrap_or_default());
+        layers.push(self.statics(frame));
+        let result = (self.loader.settings.render)(var, &layers).map_err(|fault| {
+            fault.hint(
+                "Imports are made before the first connection: only extra variables, the play's and the role's own are \
+                 known then. `include_tasks` and `include_role` see all variables.",
+            )
+        });
+        self.ok(result)
+    }
+
     /// A name of a file or role, rendered with what is known while reading.
     pub(super) fn static_text(&mut self, var: &Var, frame: Option<&Frame>) -> Option<String> {
         let value = match &var.value {
             Value::Str(text) if !text.text.contains("{{") && !text.text.contains("{%") => {
                 return Some(text.text.to_string());
             }
-            _ => {
-                let mut layers = vec![Arc::clone(&self.loader.settings.extra_vars)];
-                layers.extend(frame.map(static_layers).unwrap_or_default());
-                layers.push(self.statics(frame));
-                let result = (self.loader.settings.render)(var, &layers).map_err(|fault| {
-                    fault.hint(
-                        "Names of imports are needed before the first connection: only extra variables, the play's \
-                         and the role's own are known then. `include_tasks` and `include_role` see all variables.",
-                    )
-                });
-                self.ok(result)?
-            }
+            _ => self.static_value(var, frame)?,
         };
         match value {
             Value::Str(text) => Some(text.text.to_string()),

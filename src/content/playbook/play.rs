@@ -248,15 +248,14 @@ impl Pass<'_> {
             .iter()
             .flat_map(|role| role.tasks.iter().cloned())
             .collect();
-        let all: Vec<LoadedRole> = roles
-            .into_iter()
-            .chain(std::mem::take(&mut self.imported))
-            .collect();
-        let handlers = all
-            .iter()
-            .flat_map(|role| role.handlers.iter().cloned())
-            .chain(own)
-            .collect();
+        let imported = std::mem::take(&mut self.imported);
+        let of = |roles: &[LoadedRole]| -> Vec<Arc<Task>> {
+            let handlers = roles.iter().flat_map(|role| role.handlers.iter());
+            handlers.cloned().collect()
+        };
+        // Those of `roles:`, the play's own, those of imports.
+        let handlers = [of(&roles), own, of(&imported)].concat();
+        let all = roles.into_iter().chain(imported);
         Play {
             place: node.place.clone(),
             file: Arc::clone(file),
@@ -276,7 +275,7 @@ impl Pass<'_> {
             strategy: draft.chosen,
             frame: Arc::clone(frame),
             role_tasks,
-            roles: all.into_iter().map(|loaded| loaded.role).collect(),
+            roles: all.map(|loaded| loaded.role).collect(),
             pre_tasks,
             tasks,
             post_tasks,
