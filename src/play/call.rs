@@ -192,6 +192,21 @@ impl<'a> Call<'a> {
         &self.attempt.host
     }
 
+    /// The same call without its arguments and its delegation: for what concerns the host itself.
+    pub(super) fn at_home(&self) -> Self {
+        Self {
+            attempt: self.attempt,
+            templar: self.templar,
+            locals: self.locals,
+            does: self.does.clone(),
+            args: IndexMap::new(),
+            free: None,
+            delegated: None,
+            check: self.check,
+            diff: self.diff,
+        }
+    }
+
     pub(super) fn delegated_to(&self) -> Option<&str> {
         self.delegated.as_deref()
     }

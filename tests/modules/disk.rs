@@ -1,5 +1,6 @@
 //! What is in a directory, down to bytes, modes and owners.
 
+use crate::archives;
 use fancy_regex::Regex;
 use std::collections::BTreeMap;
 use std::fs;
@@ -46,12 +47,11 @@ fn add(root: &Path, dir: &Path, times: bool, state: &mut State) {
             add(root, &path, times, state);
             "directory".to_owned()
         } else {
-            let bytes = fs::read(&path).expect("root may");
-            format!(
-                "{} links {:?}",
-                meta.nlink(),
-                String::from_utf8_lossy(&bytes)
-            )
+            let content = archives::listed(&path).unwrap_or_else(|| {
+                let bytes = fs::read(&path).expect("root may");
+                format!("{:?}", String::from_utf8_lossy(&bytes))
+            });
+            format!("{} links {content}", meta.nlink())
         };
         let mode = if meta.is_symlink() {
             String::new()

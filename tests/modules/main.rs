@@ -1,6 +1,7 @@
 //! Modules compared with ansible-core's own: the same tasks through both, on equal directories. What is expected is
 //! what the real modules just did; see README.md.
 
+mod archives;
 mod arguments;
 mod case;
 mod disk;

@@ -201,6 +201,8 @@ pub struct Spec {
     pub free_form: bool,
     pub rules: &'static [Rule],
     pub check_mode: bool,
+    /// Arguments of Ansible's module that mean nothing here, and why. Empty without the feature `docs`.
+    pub left_out: &'static [(&'static str, &'static str)],
     /// Of the result, what isn't in every one.
     pub returns: &'static [Return],
     /// Empty without the feature `docs`, as in the agent; so is that of arguments.

@@ -16,6 +16,7 @@ mod modules;
 mod play;
 mod role;
 mod setting;
+pub mod synchronize;
 mod task;
 mod templates;
 #[cfg(test)]

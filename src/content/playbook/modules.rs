@@ -222,6 +222,7 @@ static ACTIONS: &[Spec] = &[
             Arg::new("aggregate", Kind::Raw, "Add to what is there."),
         ],
     ),
+    super::synchronize::SPEC,
     Spec::new(
         "validate_argument_spec",
         "Checks the arguments of a role.",
@@ -378,10 +379,6 @@ pub(super) const REFUSED: &[(&str, &str)] = &[
         "It needs the Python libraries of SELinux; use `command: setsebool -P …`.",
     ),
     (
-        "synchronize",
-        "rsync comes with a later version; until then use `copy`.",
-    ),
-    (
         "ufw",
         "Its rules fight with those of Kubernetes; use the module `iptables`.",
     ),
@@ -411,6 +408,7 @@ pub fn short_name(name: &str) -> &str {
 /// The short name, when kopsrun brings a module or action of this name.
 pub(super) fn resolve(name: &str) -> Option<&'static Spec> {
     let short = short_name(name);
+    let short = short.strip_prefix("ansible.posix.").unwrap_or(short);
     ACTIONS
         .iter()
         .find(|spec| spec.name == short)
@@ -491,6 +489,12 @@ pub(super) fn check(
     let mut args = args.clone();
     if OPEN.contains(&spec.name) {
         args.retain(|name, _| answers(spec, name));
+    }
+    if let Some(why) = (spec.name == "synchronize")
+        .then(|| super::synchronize::check(&args))
+        .flatten()
+    {
+        return Err(Fault::new(format!("synchronize: {why}")).at(&place("rsync_opts")));
     }
     host::validate(spec, &args).map_err(|error| {
         let at = error

@@ -17,6 +17,7 @@ mod reboot;
 mod script;
 mod set_fact;
 mod set_stats;
+mod synchronize;
 mod template;
 mod unarchive;
 mod wait_for_connection;
@@ -81,6 +82,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
         "script" => script::run(call).await,
         "set_fact" => set_fact::run(call),
         "set_stats" => set_stats::run(call),
+        "synchronize" => synchronize::run(call).await,
         "template" => template::run(call).await,
         "unarchive" => unarchive::run(call).await,
         "validate_argument_spec" => argument_spec::run(call),

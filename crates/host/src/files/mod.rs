@@ -118,6 +118,16 @@ impl Atomic {
         }
     }
 
+    /// Makes the content durable and lets go of the open file; [`Parked::commit`] puts it in place.
+    pub(crate) fn park(mut self) -> io::Result<Parked> {
+        self.file.sync_all()?;
+        self.committed = true;
+        Ok(Parked {
+            temporary: std::mem::take(&mut self.temporary),
+            target: std::mem::take(&mut self.target),
+        })
+    }
+
     fn rename(&mut self) -> io::Result<()> {
         fs::rename(&self.temporary, &self.target)?;
         self.committed = true;
@@ -139,6 +149,30 @@ impl Drop for Atomic {
     fn drop(&mut self) {
         if !self.committed {
             // Nothing more can be done about a temporary file that can't be removed.
+            fs::remove_file(&self.temporary).ok();
+        }
+    }
+}
+
+/// A file that is written, beside the one that it will replace. Dropped without [`Self::commit`], nothing has happened.
+#[derive(Debug)]
+pub(crate) struct Parked {
+    temporary: PathBuf,
+    target: PathBuf,
+}
+
+impl Parked {
+    /// Puts the file in its place; whoever puts many syncs their directories at the end.
+    pub(crate) fn commit(mut self) -> io::Result<()> {
+        fs::rename(&self.temporary, &self.target)?;
+        self.temporary = PathBuf::new();
+        Ok(())
+    }
+}
+
+impl Drop for Parked {
+    fn drop(&mut self) {
+        if !self.temporary.as_os_str().is_empty() {
             fs::remove_file(&self.temporary).ok();
         }
     }

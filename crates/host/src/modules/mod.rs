@@ -29,6 +29,7 @@ mod make;
 mod modprobe;
 mod mount;
 mod ownership;
+mod pack;
 mod package;
 mod package_facts;
 mod pam_limits;
@@ -44,6 +45,7 @@ mod setup;
 mod slurp;
 mod sources;
 mod stat;
+pub mod sync;
 mod sysctl;
 mod systemd;
 mod tempfile;
@@ -88,6 +90,7 @@ pub(crate) static TABLE: &[Entry] = &[
     Of::<package::Package>::ENTRY,
     Of::<archive::Archive>::ENTRY,
     Of::<archive::Unarchive>::ENTRY,
+    Of::<pack::Pack>::ENTRY,
     Of::<background::AsyncStatus>::ENTRY,
     Of::<background::Background>::ENTRY,
     Of::<program::Program>::ENTRY,
@@ -141,6 +144,9 @@ pub(crate) static TABLE: &[Entry] = &[
     Of::<sources::rpm_key::RpmKey>::ENTRY,
     Of::<sources::yum_repository::YumRepository>::ENTRY,
     Of::<stat::Stat>::ENTRY,
+    Of::<sync::List>::ENTRY,
+    Of::<sync::Put>::ENTRY,
+    Of::<sync::Read>::ENTRY,
     Of::<sysctl::Sysctl>::ENTRY,
     Of::<systemd::Service>::ENTRY,
     Of::<systemd::Systemd>::ENTRY,

@@ -88,6 +88,7 @@ impl Spec {
             free_form: false,
             rules: &[],
             check_mode: true,
+            left_out: &[],
             returns: &[],
             doc: documentation(doc),
         }
@@ -109,6 +110,15 @@ impl Spec {
     #[must_use]
     pub const fn rules(mut self, rules: &'static [Rule]) -> Self {
         self.rules = rules;
+        self
+    }
+
+    /// Refuses arguments by name, with the reason.
+    #[must_use]
+    pub const fn without(mut self, left_out: &'static [(&'static str, &'static str)]) -> Self {
+        if cfg!(feature = "docs") {
+            self.left_out = left_out;
+        }
         self
     }
 

@@ -235,6 +235,11 @@ fn unknown(spec: &Spec, name: &str) -> Wrong {
     } else {
         format!("it takes {}", known.join(", "))
     };
+    let left_out = spec.left_out.iter().find(|(known, _)| *known == name);
+    let message = match left_out {
+        Some((_, why)) => format!("{} doesn't take {name} here: {why}", spec.name),
+        None => format!("{} has no argument {name}{hint} ({list})", spec.name),
+    };
     let mut supported = known.clone();
     supported.sort_unstable();
     let mut aliases: Vec<&str> = spec
@@ -250,7 +255,7 @@ fn unknown(spec: &Spec, name: &str) -> Wrong {
     Wrong::new(
         Look::Unknown,
         name,
-        format!("{} has no argument {name}{hint} ({list})", spec.name),
+        message,
         format!(
             "Unsupported parameters for ({}) module: {name}. Supported parameters include: {}{aliases}.",
             spec.name,
