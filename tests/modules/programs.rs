@@ -22,7 +22,9 @@ pub struct Outcome {
 /// The outcomes of ansible-core. They are kept below target/tmp until a case of the topic changes.
 pub fn ansible(cases: &[Case]) -> Vec<Outcome> {
     let text: String = cases.iter().map(Case::text).collect();
-    let hash = Sha256::digest(text + oracle::ANSIBLE + include_str!("programs.rs") + include_str!("archives.rs"));
+    let hash = Sha256::digest(
+        text + oracle::ANSIBLE + include_str!("programs.rs") + include_str!("archives.rs"),
+    );
     let name: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("modules");
     fs::create_dir_all(&kept).expect("target/tmp can be written");

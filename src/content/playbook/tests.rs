@@ -237,11 +237,33 @@ fn a_module_that_is_not_there_is_named_with_its_neighbours() {
         ]
     );
     assert_eq!(
-        one("- hosts: all\n  tasks:\n    - synchronize: {src: x, dest: /y}\n"),
+        one("- hosts: all\n  tasks:\n    - ufw: {state: enabled}\n"),
         [
-            "site.yml:3:7: the module `synchronize` is not supported [rsync comes with a later version; until then use `copy`.]"
+            "site.yml:3:7: the module `ufw` is not supported [Its rules fight with those of Kubernetes; use the module `iptables`.]"
         ]
     );
+}
+
+#[test]
+fn options_of_rsync_that_mean_nothing_here_are_refused_where_they_stand() {
+    let play = |more: &str| {
+        one(&format!(
+            "- hosts: all\n  tasks:\n    - synchronize: {{src: x, dest: /y, {more}}}\n"
+        ))
+    };
+    assert_eq!(
+        play("rsync_opts: [--link-dest=/z]"),
+        [
+            "site.yml:3:39: synchronize: rsync_opts: --link-dest=/z isn't supported (`kopsrun doc synchronize` lists those that are) []"
+        ]
+    );
+    assert_eq!(
+        play("dest_port: 23"),
+        [
+            "site.yml:3:39: synchronize doesn't take dest_port here: the play's own connection is used; its port is `ansible_port`. []"
+        ]
+    );
+    assert!(play("rsync_opts: ['--exclude={{ x }}']").is_empty());
 }
 
 #[test]
