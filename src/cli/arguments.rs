@@ -29,14 +29,15 @@ pub(super) fn typed(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsStri
     {
         *second = verb;
     }
-    if arguments.get(1).is_some_and(|second| second == "vault") {
+    let verb = arguments.get(1).and_then(|second| second.to_str());
+    if matches!(verb, Some("vault" | "inventory")) {
         to_file(&mut arguments);
     }
     arguments
 }
 
-/// `--output` of ansible-vault names a file. Everywhere else it chooses between text and JSON, which is no name for a
-/// file of secrets.
+/// `--output` of ansible-vault and ansible-inventory names a file. Everywhere else it chooses between text and JSON, which
+/// are no names for such a file.
 fn to_file(arguments: &mut [OsString]) {
     let formats = ["text", "json"];
     for at in 0..arguments.len() {
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn output_is_a_file_for_vaults_only() {
+    fn output_is_a_file_for_vaults_and_inventories() {
         assert_eq!(
             after("ansible-vault encrypt f --output g"),
             "vault encrypt f --output-file g"

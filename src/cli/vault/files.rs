@@ -36,7 +36,7 @@ pub(super) fn read(file: &Path, context: &Context) -> Result<Zeroizing<Vec<u8>>,
 
 /// Writes standard output (`-`), or a file beside which it is made first: with the owner and mode of the file that
 /// was there, else for its owner only.
-pub(super) fn write(file: &Path, bytes: &[u8], context: &Context) -> Result<(), Failure> {
+pub(in crate::cli) fn write(file: &Path, bytes: &[u8], context: &Context) -> Result<(), Failure> {
     if file == Path::new("-") {
         let mut out = io::stdout().lock();
         return out

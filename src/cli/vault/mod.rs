@@ -1,7 +1,7 @@
 //! `kopsrun vault`: encrypts and decrypts files and values as ansible-vault does.
 
 mod edit;
-mod files;
+pub(super) mod files;
 pub(super) mod secrets;
 mod string;
 

@@ -7,7 +7,7 @@ mod graph;
 mod ini;
 mod literal;
 mod nearest;
-mod output;
+pub mod output;
 mod pattern;
 mod reader;
 mod script;
@@ -407,19 +407,20 @@ impl Inventory {
         self.refresh()
     }
 
-    /// What `ansible-inventory --list` prints: groups with their hosts and children, and all variables of each host.
-    pub fn to_list_json(&self) -> serde_json::Value {
-        output::list(self)
-    }
-
-    /// What `ansible-inventory --host` prints: the variables of a host without those that its name alone gives.
-    pub fn to_host_json(&self, host: &str) -> serde_json::Value {
-        output::host(self, host)
-    }
-
     /// What `ansible-inventory --graph` prints, from a group downwards, with `--vars` too. The fault: no such group.
     pub fn graph(&self, group: &str, vars: bool) -> Result<String, Fault> {
         output::graph(self, group, vars)
+    }
+
+    /// Variables that are a host's own: without those of its groups.
+    pub fn own_vars(&self, host: &str) -> Vars {
+        let mut vars = Vars::new();
+        self.add_own(host, &mut vars);
+        let playbook = self.beside_playbook.as_slice();
+        for files in self.beside_sources.iter().chain(playbook) {
+            add(&mut vars, files.host(host), self.settings.merge);
+        }
+        vars
     }
 
     /// Variables that are a group's own: those of the sources, then those of `group_vars/`, and its priority where

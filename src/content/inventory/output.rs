@@ -1,10 +1,12 @@
 //! An inventory for people and programs: `--list` and `--graph`.
 
 use super::{HostName, Inventory, Var, Vars};
-use crate::content::place::Fault;
-use crate::content::value::Value;
+use crate::content::place::{Fault, Place};
+use crate::content::value::{Key, Value};
+use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Variables that Ansible adds itself and that `--list` leaves out.
@@ -16,32 +18,81 @@ const INTERNAL: [&str; 5] = [
     "inventory_hostname_short",
 ];
 
-/// As `ansible-inventory --host`: the variables that sources and files give a host, in order of name.
-pub fn host(inventory: &Inventory, name: &str) -> Json {
-    let mut vars = host_vars(inventory, name);
-    vars.sort_keys();
-    Json::Object(vars)
+/// How an inventory is shown.
+#[derive(Default)]
+pub struct Shown<'a> {
+    /// Variables stand where they were written, with the group or the host (`--export`), instead of all with the host.
+    pub export: bool,
+    /// Only these hosts, where some were chosen.
+    pub limit: Option<&'a [HostName]>,
+    /// Extra variables, which every host has.
+    pub extra: Option<&'a IndexMap<String, Value>>,
 }
 
-fn host_vars(inventory: &Inventory, name: &str) -> Map<String, Json> {
-    let vars = inventory.vars(name).into_iter();
-    vars.filter(|(name, _)| !INTERNAL.contains(&name.as_str()))
-        .map(|(name, var)| (name, json(&var.value)))
-        .collect()
+impl Shown<'_> {
+    fn hosts(&self, inventory: &Inventory) -> Vec<HostName> {
+        let mut hosts = inventory.hosts();
+        if let Some(limit) = self.limit {
+            hosts.retain(|host| limit.contains(host));
+        }
+        hosts
+    }
 }
 
-/// As `ansible-inventory --list`: `{group: {hosts, children}, …, _meta: {hostvars: {host: {…}}}}`, keys sorted, empty
-/// groups left out.
-pub fn list(inventory: &Inventory) -> Json {
+/// As `ansible-inventory --host`: the variables of a host, in order of name.
+pub fn host(inventory: &Inventory, name: &str, shown: &Shown<'_>) -> Value {
+    variables(host_vars(inventory, name, shown))
+}
+
+fn host_vars(inventory: &Inventory, name: &str, shown: &Shown<'_>) -> Vars {
+    let mut vars = if shown.export {
+        inventory.own_vars(name)
+    } else {
+        inventory.vars(name)
+    };
+    if let (Some(extra), false) = (shown.extra, shown.export) {
+        for (name, value) in extra {
+            let value = value.clone();
+            let place = Place::file(Path::new("-e"));
+            vars.insert(name.clone(), Var { value, place });
+        }
+    }
+    vars
+}
+
+/// Variables that people wrote, in order of name.
+fn variables(vars: Vars) -> Value {
+    let mut vars: Vec<(String, Var)> = vars.into_iter().collect();
+    vars.retain(|(name, _)| !INTERNAL.contains(&name.as_str()));
+    vars.sort_by(|one, other| one.0.cmp(&other.0));
+    mapping(vars.into_iter().map(|(name, var)| (name, var.value)))
+}
+
+fn mapping(entries: impl IntoIterator<Item = (String, Value)>) -> Value {
+    let entries = entries.into_iter();
+    Value::dict(
+        entries
+            .map(|(name, value)| (Key(Value::from(name)), value))
+            .collect(),
+    )
+}
+
+fn is_empty(value: &Value) -> bool {
+    matches!(value, Value::Dict(entries) if entries.read().is_ok_and(|entries| entries.is_empty()))
+}
+
+/// As `ansible-inventory --list`: `{group: {hosts, children, vars}, …, _meta: {hostvars: {host: {…}}}}`, keys sorted,
+/// empty groups left out.
+pub fn list(inventory: &Inventory, shown: &Shown<'_>) -> Json {
     let mut groups = Map::new();
-    let hosts = inventory.hosts();
+    let hosts = shown.hosts(inventory);
     let known: HashSet<&HostName> = hosts.iter().collect();
-    add_group(inventory, "all", &known, &mut groups);
+    add_group(inventory, "all", &known, shown, &mut groups);
     let mut all_vars = Map::new();
-    for host in &hosts {
-        let vars = host_vars(inventory, host);
-        if !vars.is_empty() {
-            all_vars.insert(host.to_string(), Json::Object(vars));
+    for name in &hosts {
+        let vars = host(inventory, name, shown);
+        if !is_empty(&vars) {
+            all_vars.insert(name.to_string(), json(&vars));
         }
     }
     let mut meta = Map::new();
@@ -56,6 +107,7 @@ fn add_group(
     inventory: &Inventory,
     name: &str,
     known: &HashSet<&HostName>,
+    shown: &Shown<'_>,
     groups: &mut Map<String, Json>,
 ) {
     // The name is taken before its children, so that a group with two parents is written once.
@@ -72,16 +124,91 @@ fn add_group(
     let children = inventory.children(name);
     for child in &children {
         if !groups.contains_key(&**child) {
-            add_group(inventory, child, known, groups);
+            add_group(inventory, child, known, shown, groups);
         }
     }
     if !children.is_empty() {
         group.insert("children".to_owned(), names(children).into());
     }
+    if let Some(vars) = exported(inventory, name, shown) {
+        group.insert("vars".to_owned(), json(&vars));
+    }
     if group.is_empty() {
         groups.remove(name);
     } else {
         groups.insert(name.to_owned(), Json::Object(group));
+    }
+}
+
+/// The variables of a group, where they stand with it.
+fn exported(inventory: &Inventory, group: &str, shown: &Shown<'_>) -> Option<Value> {
+    let vars = shown
+        .export
+        .then(|| variables(inventory.group_vars(group)))?;
+    (!is_empty(&vars)).then_some(vars)
+}
+
+/// As `ansible-inventory --list --yaml`: groups inside of their parents, as inventories in YAML are written. What occurs
+/// again has its name only.
+pub fn tree(inventory: &Inventory, shown: &Shown<'_>) -> Value {
+    let hosts = shown.hosts(inventory);
+    let mut tree = Tree {
+        inventory,
+        shown,
+        known: hosts.iter().cloned().collect(),
+        groups: HashSet::new(),
+        hosts: HashSet::new(),
+    };
+    mapping(tree.group("all").map(|all| ("all".to_owned(), all)))
+}
+
+struct Tree<'a> {
+    inventory: &'a Inventory,
+    shown: &'a Shown<'a>,
+    known: HashSet<HostName>,
+    /// Written so far.
+    groups: HashSet<Arc<str>>,
+    hosts: HashSet<HostName>,
+}
+
+impl Tree<'_> {
+    /// None: there is nothing in it.
+    fn group(&mut self, name: &str) -> Option<Value> {
+        let mut children = Vec::new();
+        for child in self.inventory.children(name) {
+            let inside = if self.groups.contains(&child) {
+                Some(mapping([]))
+            } else {
+                self.group(&child)
+            };
+            self.groups.insert(Arc::clone(&child));
+            children.extend(inside.map(|inside| (child.to_string(), inside)));
+        }
+        let mut hosts = Vec::new();
+        if name != "all" {
+            for host in self.inventory.direct_hosts(name) {
+                if !self.known.contains(&host) {
+                    continue;
+                }
+                let vars = if self.hosts.insert(Arc::clone(&host)) {
+                    self::host(self.inventory, &host, self.shown)
+                } else {
+                    mapping([])
+                };
+                hosts.push((host.to_string(), vars));
+            }
+        }
+        let parts = [
+            ("children", Some(mapping(children))),
+            ("hosts", Some(mapping(hosts))),
+            ("vars", exported(self.inventory, name, self.shown)),
+        ];
+        let parts = parts.into_iter().filter_map(|(part, value)| {
+            let value = value.filter(|value| !is_empty(value))?;
+            Some((part.to_owned(), value))
+        });
+        let group = mapping(parts);
+        (!is_empty(&group)).then_some(group)
     }
 }
 
@@ -140,8 +267,8 @@ fn draw_vars(vars: Vars, depth: usize, lines: &mut Vec<String>) {
     }
 }
 
-/// A value as JSON; tuples are lists there, and keys are text.
-fn json(value: &Value) -> Json {
+/// A value as `json.dumps` writes it; tuples are lists there, and keys are text.
+pub fn json(value: &Value) -> Json {
     match value {
         Value::Undefined(_) | Value::None | Value::Object(_) => Json::Null,
         Value::Bool(value) => Json::from(*value),

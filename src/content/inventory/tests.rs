@@ -104,7 +104,11 @@ fn reads_and_selects_as_ansible() {
         let title = &case["name"];
         let vector = vector(case);
         let inventory = &vector.inventory;
-        assert_eq!(inventory.to_list_json(), vector.expect["list"], "{title}");
+        assert_eq!(
+            output::list(&inventory, &Shown::default()),
+            vector.expect["list"],
+            "{title}"
+        );
         let graph = inventory.graph("all", false).expect("graph");
         assert_eq!(graph, vector.expect["graph"], "{title}");
         let groups = vector.expect["groups"].as_object().expect("groups");
@@ -141,7 +145,8 @@ fn the_example_is_one_inventory_in_two_forms() {
     let load = |name: &str| Inventory::load(&[example.join(name)]).expect("loads");
     let (yaml, ini) = (load("hosts.yml"), load("hosts.ini"));
     assert!(yaml.warnings.is_empty() && ini.warnings.is_empty());
-    let variables = |inventory: &Inventory| inventory.to_list_json()["_meta"].clone();
+    let variables =
+        |inventory: &Inventory| output::list(inventory, &Shown::default())["_meta"].clone();
     assert_eq!(variables(&yaml), variables(&ini));
     for group in [
         "all",
