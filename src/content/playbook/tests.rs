@@ -263,7 +263,6 @@ fn options_of_rsync_that_mean_nothing_here_are_refused_where_they_stand() {
             "site.yml:3:39: synchronize doesn't take dest_port here: the play's own connection is used; its port is `ansible_port`. []"
         ]
     );
-    assert!(play("rsync_opts: ['--exclude={{ x }}']").is_empty());
 }
 
 #[test]
