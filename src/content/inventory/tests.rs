@@ -1,6 +1,7 @@
 //! Against Ansible's own answers (tests/vectors), and what a person is told about wrong inventories.
 
 use super::*;
+use output::Shown;
 use proptest::prelude::*;
 use serde_json::Value as Json;
 use std::fs;
