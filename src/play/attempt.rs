@@ -11,7 +11,7 @@ use crate::content::inventory::{HostName, Var};
 use crate::content::place::Fault;
 use crate::content::playbook::{Keyword, Task};
 use crate::content::template::Templar;
-use crate::content::value::{Key, Value};
+use crate::content::value::{Key, Object, Value};
 use crate::journal::{Detail, Event};
 use indexmap::IndexMap;
 use serde_json::Value as Json;
@@ -200,35 +200,43 @@ impl Attempt {
 
     /// One call, with retries. `locals` are the variables of the loop.
     pub(super) async fn once(&self, templar: &Templar, locals: &IndexMap<String, Value>) -> Done {
-        let templar = &self.delegated(templar);
+        let keep = Rendered {
+            frame: &self.task.frame,
+            templar,
+        };
+        // Once for all: a template may choose another host each time. One that can't be rendered is a fault only once
+        // the condition holds.
+        let to = keep
+            .text(Keyword::DelegateTo)
+            .map(|to| to.filter(|name| !name.is_empty()));
+        let name = to.as_ref().ok().and_then(Option::as_deref);
+        let templar = &match name {
+            Some(name) => self.delegated(templar, name),
+            None => templar.clone(),
+        };
         match self.skip(templar) {
             Ok(Some(skipped)) => return skipped,
             Ok(None) => {}
             Err(fault) => return Done::of(Problem::Unready(fault)),
         }
-        match self.tries(templar, locals).await {
+        let to = match to {
+            Ok(to) => to,
+            Err(fault) => return Done::of(Problem::Unready(fault)),
+        };
+        let mut done = match self.tries(templar, locals, to.as_deref()).await {
             Ok(done) => done,
             Err(problem) => Done::of(problem),
+        };
+        if done.delegate.is_none() && !done.is_skipped() {
+            done.delegate.name = to;
         }
+        done
     }
 
     /// Templates that know the host that the task is delegated to: `ansible_delegated_vars`, and how it is reached where
     /// the own host's variables don't say that of itself.
-    fn delegated(&self, templar: &Templar) -> Templar {
-        let keep = Rendered {
-            frame: &self.task.frame,
-            templar,
-        };
-        // A name that can't be rendered is a fault only once the condition holds.
-        let Some(name) = keep
-            .text(Keyword::DelegateTo)
-            .ok()
-            .flatten()
-            .filter(|name| !name.is_empty())
-        else {
-            return templar.clone();
-        };
-        let to = HostName::from(name.as_str());
+    fn delegated(&self, templar: &Templar, name: &str) -> Templar {
+        let to = HostName::from(name);
         let there = self.batch.templar(&self.view, &to);
         let own = self.batch.run.store.vars(&self.host);
         let mut locals = IndexMap::new();
@@ -246,14 +254,12 @@ impl Attempt {
                 locals.insert(name.to_owned(), value);
             }
         }
-        if let Ok(Some(Value::Object(hosts))) = templar.variable("hostvars") {
-            let key = Value::from(name.as_str());
-            let vars = hosts
-                .get(&key)
-                .unwrap_or_else(|| Value::dict(IndexMap::new()));
-            let vars = Value::dict(IndexMap::from([(Key(key), vars)]));
-            locals.insert("ansible_delegated_vars".to_owned(), vars);
-        }
+        let vars = Value::Object(Arc::new(DelegatedVars {
+            there,
+            own: Value::from(&*self.host),
+        }));
+        let vars = Value::dict(IndexMap::from([(Key(Value::from(name)), vars)]));
+        locals.insert("ansible_delegated_vars".to_owned(), vars);
         templar.with(locals)
     }
 
@@ -261,6 +267,7 @@ impl Attempt {
         &self,
         templar: &Templar,
         locals: &IndexMap<String, Value>,
+        to: Option<&str>,
     ) -> Result<Done, Problem> {
         let retries = match &self.task.retries {
             Some(var) => whole(&render(templar, var)?, "retries", var)?,
@@ -275,7 +282,7 @@ impl Attempt {
         let delay = Duration::from_secs_f64(if delay < 0.0 { 1.0 } else { delay });
         let mut attempt = 1;
         loop {
-            let mut done = self.limited(templar, locals).await?;
+            let mut done = self.limited(templar, locals, to).await?;
             if done.unreachable {
                 return Ok(done);
             }
@@ -341,6 +348,7 @@ impl Attempt {
         &self,
         templar: &Templar,
         locals: &IndexMap<String, Value>,
+        to: Option<&str>,
     ) -> Result<Done, Problem> {
         let keep = Rendered {
             frame: &self.task.frame,
@@ -349,7 +357,7 @@ impl Attempt {
         let limit = keep
             .number(Keyword::Timeout)?
             .filter(|seconds| *seconds > 0.0);
-        let call = Call::new(self, templar, locals).map_err(Problem::Unready)?;
+        let call = Call::new(self, templar, locals, to).map_err(Problem::Unready)?;
         let mut done = match limit {
             None => background::run(&call).await?,
             Some(seconds) => {
@@ -435,6 +443,48 @@ impl Attempt {
             }
         }
         Ok(true)
+    }
+}
+
+/// The variables of the task on the host that it is delegated to. As in Ansible they are known under the task's own
+/// host.
+struct DelegatedVars {
+    there: Templar,
+    own: Value,
+}
+
+impl std::fmt::Debug for DelegatedVars {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ansible_delegated_vars[…]")
+    }
+}
+
+impl Object for DelegatedVars {
+    fn type_name(&self) -> &'static str {
+        "dict"
+    }
+
+    fn get(&self, key: &Value) -> Option<Value> {
+        let name = key.as_str()?;
+        if name == "inventory_hostname" {
+            return Some(self.own.clone());
+        }
+        self.there
+            .variable(name)
+            .unwrap_or_else(|error| Some(Value::undefined_because(name.to_owned(), error.message)))
+    }
+
+    fn keys(&self) -> Option<Vec<Value>> {
+        let mut names: indexmap::IndexSet<String> = self.there.names().into_iter().collect();
+        for name in ["ansible_host", "ansible_port", "ansible_user"] {
+            names.insert(name.to_owned());
+        }
+        Some(
+            names
+                .iter()
+                .map(|name| Value::from(name.as_str()))
+                .collect(),
+        )
     }
 }
 

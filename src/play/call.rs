@@ -64,6 +64,7 @@ impl<'a> Call<'a> {
         attempt: &'a Attempt,
         templar: &'a Templar,
         locals: &'a IndexMap<String, Value>,
+        to: Option<&str>,
     ) -> Result<Self, Fault> {
         let keep = Rendered {
             frame: &attempt.task.frame,
@@ -81,13 +82,7 @@ impl<'a> Call<'a> {
             check: keep.flag(Keyword::CheckMode)?.unwrap_or(request.check),
             diff: keep.flag(Keyword::Diff)?.unwrap_or(request.diff),
         };
-        // An empty name is no delegation.
-        if let Some(name) = keep
-            .text(Keyword::DelegateTo)?
-            .filter(|name| !name.is_empty())
-        {
-            call.delegated = Some(call.known_name(&name));
-        }
+        call.delegated = to.map(|name| call.known_name(name));
         call.find_module()?;
         call.render_args().map_err(|mut fault| {
             if fault.undefined {

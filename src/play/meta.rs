@@ -2,13 +2,13 @@
 
 use super::batch::{Batch, Section, started};
 use super::hosts::{Failure, Standing};
-use super::keep::{as_text, condition, render};
+use super::keep::{Rendered, as_text, condition, render};
 use super::run::Stop;
 use super::store::lock;
 use crate::content::inventory::HostName;
 use crate::content::nearest::nearest;
 use crate::content::place::Fault;
-use crate::content::playbook::Task;
+use crate::content::playbook::{Keyword, Task};
 use crate::content::template::Templar;
 use crate::journal::{Delegate, Detail, Event, Level, Status};
 use std::sync::{Arc, PoisonError};
@@ -153,7 +153,14 @@ impl Batch {
         };
         let templar = self.templar(&attempt.view, host);
         let locals = indexmap::IndexMap::new();
-        let call = super::call::Call::new(&attempt, &templar, &locals).map_err(Stop::Fault)?;
+        let keep = Rendered {
+            frame: &task.frame,
+            templar: &templar,
+        };
+        let to = keep.text(Keyword::DelegateTo).map_err(Stop::Fault)?;
+        let to = to.filter(|name| !name.is_empty());
+        let call = super::call::Call::new(&attempt, &templar, &locals, to.as_deref())
+            .map_err(Stop::Fault)?;
         let at = call.whereabouts().map_err(Stop::Fault)?;
         self.run.connect.reset(&at).await;
         Ok(())

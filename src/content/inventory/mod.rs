@@ -187,7 +187,9 @@ impl Inventory {
             for group in self.graph.groups.keys() {
                 files.read_group(group, &self.settings, &mut self.warnings)?;
             }
-            for host in self.graph.hosts.keys() {
+            // Also of this machine, which may be used without being named.
+            let local = LOCALHOST.map(HostName::from);
+            for host in self.graph.hosts.keys().chain(&local) {
                 files.read_host(host, &self.settings, &mut self.warnings)?;
             }
         }

@@ -6,6 +6,7 @@ use super::setting::text;
 use super::tree::{Args, Frame, Keywords, Task};
 use crate::content::inventory::Var;
 use crate::content::place::Fault;
+use crate::content::value::Value;
 use crate::content::yaml::Node;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,6 +15,8 @@ use std::sync::Arc;
 pub(super) struct ArgumentSpec {
     /// The name of the task that checks it.
     title: String,
+    /// The entry point.
+    point: String,
     options: Var,
 }
 
@@ -62,6 +65,7 @@ impl Pass<'_> {
         let options = super::setting::var(options);
         Some(ArgumentSpec {
             title,
+            point: point.to_owned(),
             options: self.ok(options)?,
         })
     }
@@ -76,6 +80,20 @@ impl Pass<'_> {
         let (name, tags) = (word(&spec.title), vec![word("always")]);
         let mut args = Args::default();
         args.map.insert("argument_spec".to_owned(), spec.options);
+        if let Some(role) = frame.role() {
+            let path = std::path::absolute(&role.path).unwrap_or_else(|_| role.path.clone());
+            let context = Value::record([
+                ("type", text("role")),
+                ("name", text(&role.name)),
+                ("argument_spec_name", text(&spec.point)),
+                ("path", text(&path.to_string_lossy())),
+            ]);
+            let context = Var {
+                value: context,
+                place: place.clone(),
+            };
+            args.map.insert("validate_args_context".to_owned(), context);
+        }
         let frame = Frame {
             keywords: Keywords {
                 tags,

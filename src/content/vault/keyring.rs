@@ -119,6 +119,16 @@ impl Key {
         rand::rngs::OsRng
             .try_fill_bytes(&mut salt)
             .map_err(|_| VaultError::Damaged("the system gives no random numbers"))?;
+        self.seal_with(plain, id, salt)
+    }
+
+    /// The same with a salt that is known: what comes out is the same each time, and so weaker.
+    pub fn seal_with(
+        &self,
+        plain: &[u8],
+        id: Option<&str>,
+        salt: Vec<u8>,
+    ) -> Result<Envelope, VaultError> {
         Ok(Envelope {
             id: id.map(str::to_owned),
             sealing: cipher::seal(plain, self.password.expose(), salt)?,

@@ -34,16 +34,21 @@ pub(super) fn run(call: &Call<'_>) -> Result<Done, Problem> {
     if let Some(Json::Object(provided)) = call.args.get("provided_arguments").map(Value::to_json) {
         given.extend(provided);
     }
+    let context = call.args.get("validate_args_context").map(Value::to_json);
+    let context = context.unwrap_or_else(|| Json::Object(Object::new()));
     let mut errors = Vec::new();
     check(&options(&spec), &given, "", &mut errors);
     if errors.is_empty() {
-        return Ok(Done::changed(false).with("msg", "The arg spec validation passed"));
+        return Ok(Done::changed(false)
+            .with("msg", "The arg spec validation passed")
+            .with("validate_args_context", context));
     }
     let message = format!("Validation of arguments failed:\n{}", errors.join("\n"));
     Ok(Done::failed(message)
         .with("changed", false)
         .with("argument_errors", errors)
-        .with("argument_spec_data", spec))
+        .with("argument_spec_data", spec)
+        .with("validate_args_context", context))
 }
 
 /// What one level takes: its options and the rules between them.

@@ -42,11 +42,9 @@ pub(super) fn run(call: &Call<'_>) -> Result<Done, Problem> {
             // As a template of its own, so that the result has the type that it would have in one.
             let template = Value::from(format!("{{{{ {text} }}}}").as_str());
             let value = match call.templar.render(&template) {
-                Ok(Value::Undefined(_)) => Value::from("VARIABLE IS NOT DEFINED!"),
-                Err(error) if error.message.contains("recursive loop") => {
-                    return Err(fault(error).at(call.place("var")).into());
-                }
-                Err(_) => Value::from("VARIABLE IS NOT DEFINED!"),
+                Ok(Value::Undefined(missing)) => not_defined(call, &missing.message()),
+                Err(error) if error.is_undefined() => not_defined(call, &error.message),
+                Err(error) => return Err(Problem::Unready(fault(error).at(call.place("var")))),
                 Ok(value) => value,
             };
             (text, value)
@@ -58,6 +56,15 @@ pub(super) fn run(call: &Call<'_>) -> Result<Done, Problem> {
     done.said = Some(format!("{name}: {}", shown(&json)));
     done.detail = Detail::Always;
     Ok(done)
+}
+
+/// What stands where a variable isn't there; with -v also why.
+fn not_defined(call: &Call<'_>, why: &str) -> Value {
+    let words = "VARIABLE IS NOT DEFINED!";
+    match call.attempt.batch.run.request.verbosity {
+        0 => Value::from(words),
+        _ => Value::from(format!("{words}: {why}")),
+    }
 }
 
 fn shown(json: &serde_json::Value) -> String {

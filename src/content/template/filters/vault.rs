@@ -50,16 +50,23 @@ fn key(secret: Option<Value>, id: Option<Value>) -> Outcome<(Key, Option<String>
 fn vault(interp: &mut Interp, value: &Value, args: Args) -> Outcome {
     let names = ["secret", "salt", "vault_id", "wrap_object", "vaultid"];
     let [secret, salt, id, wrap, old_id] = args.bind("vault", names)?;
-    if salt.is_some_and(|salt| salt.truthy()) || wrap.is_some_and(|wrap| wrap.truthy()) {
-        return Err(
-            TemplateError::new("vault: `salt` and `wrap_object` aren't supported")
-                .hint("A fresh salt is taken each time, as is safe."),
-        );
+    if wrap.is_some_and(|wrap| wrap.truthy()) {
+        return Err(TemplateError::new("vault: `wrap_object` isn't supported")
+            .hint("The classes of Python don't exist here."));
     }
-    interp.trail.changing = true;
+    let salt = salt.filter(|salt| !matches!(salt, Value::None));
+    interp.trail.changing |= salt.is_none();
     let (key, id) = key(secret, id.or(old_id))?;
     let plain = only_text("vault", value)?;
-    let sealed = key.seal(plain.as_bytes(), id.as_deref());
+    let sealed = match salt.map(|salt| salt.to_text()) {
+        None => key.seal(plain.as_bytes(), id.as_deref()),
+        Some(salt) if salt.is_empty() => {
+            return Err(TemplateError::new(
+                "Unable to encrypt: Empty or invalid salt passed to encrypt()",
+            ));
+        }
+        Some(salt) => key.seal_with(plain.as_bytes(), id.as_deref(), salt.into_bytes()),
+    };
     let sealed =
         sealed.map_err(|error| TemplateError::new(format!("Unable to encrypt: {error}")))?;
     Ok(like(value, sealed.to_text()))
