@@ -9,7 +9,8 @@ use indexmap::IndexMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Later ones win. `@FILE` reads YAML or JSON; text that begins with `{` or `[` is YAML; anything else is `k=v k2="v 2"`.
+/// Later ones win. `@FILE` reads YAML or JSON; text that begins with `{` or `[` is YAML; anything else is `k=v k2="v 2"`,
+/// and no path.
 pub(super) fn parse(
     typed: &[String],
     context: &Context,
@@ -40,6 +41,9 @@ pub(super) fn parse(
             add(mapping(&content, &path)?);
         } else if text.trim_start().starts_with(['{', '[']) {
             add(mapping(text, Path::new("-e"))?);
+        } else if text.starts_with(['/', '.']) {
+            let message = format!("Please prepend extra_vars filename '{text}' with '@'");
+            return Err(Failure::new(Kind::Refused, message));
         } else {
             add(pairs(text)?);
         }
@@ -52,10 +56,9 @@ fn mapping(text: &str, file: &Path) -> Result<IndexMap<String, Value>, Failure> 
     let mut vars = IndexMap::new();
     for node in yaml::parse(text, &file)? {
         let Some(entries) = node.as_map() else {
-            let fault = Fault::new("extra variables must be a mapping of names to values")
-                .at(&node.place)
-                .hint("write them as {\"name\": \"value\"} or name=value");
-            return Err(fault.into());
+            let wrong = "extra variables must be a mapping of names to values";
+            return Err(Failure::new(Kind::Refused, wrong)
+                .hint("write them as {\"name\": \"value\"} or name=value"));
         };
         for (key, value) in entries {
             let name = key
@@ -73,9 +76,7 @@ fn pairs(text: &str) -> Result<IndexMap<String, Value>, Failure> {
             .hint("write name=value, JSON, YAML, or @FILE")
     };
     let line = playbook::kv::split(text, false).map_err(wrong)?;
-    if let Some(rest) = line.free {
-        return Err(wrong(format!("{rest:?} is no name=value")));
-    }
+    // Words without `=` are passed over, as Ansible does.
     Ok(line
         .options
         .into_iter()

@@ -297,8 +297,10 @@ impl Batch {
         let play = Arc::clone(&self.play);
         let body: Vec<_> = play.role_tasks.iter().chain(&play.tasks).cloned().collect();
         for section in [&play.pre_tasks, &body, &play.post_tasks] {
+            // Forced handlers run once more for a host that fails here, not for one that failed before.
+            let here = self.roster.remaining(hosts);
             self.items(section, hosts, Section::default()).await?;
-            self.flush(hosts).await?;
+            self.flush(&here).await?;
         }
         Ok(())
     }

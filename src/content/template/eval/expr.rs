@@ -167,7 +167,9 @@ impl Interp<'_> {
         if let Some(value) = self.frame.get(name) {
             return Ok(value);
         }
-        if let Some(slot) = self.variable(name)? {
+        if !self.frame.is_blind()
+            && let Some(slot) = self.variable(name)?
+        {
             return Ok(self.own(name, slot));
         }
         Ok(globals::get(name).unwrap_or_else(|| Value::undefined(&**name)))

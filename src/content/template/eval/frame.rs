@@ -10,6 +10,8 @@ use std::sync::{Arc, RwLock};
 pub struct Frame {
     vars: RwLock<Vec<(Name, Value)>>,
     parent: Option<Arc<Frame>>,
+    /// Variables can't be seen from here: a template that is imported or included without context.
+    blind: bool,
 }
 
 impl Frame {
@@ -17,11 +19,24 @@ impl Frame {
         Arc::default()
     }
 
+    /// The outermost frame of a template without context.
+    pub fn without_context() -> Arc<Self> {
+        Arc::new(Self {
+            blind: true,
+            ..Self::default()
+        })
+    }
+
     pub fn below(parent: &Arc<Self>) -> Arc<Self> {
         Arc::new(Self {
             vars: RwLock::default(),
             parent: Some(Arc::clone(parent)),
+            blind: parent.blind,
         })
+    }
+
+    pub fn is_blind(&self) -> bool {
+        self.blind
     }
 
     pub fn get(&self, name: &str) -> Option<Value> {

@@ -144,7 +144,7 @@ impl Interp<'_> {
         let frame = if with_context {
             Frame::below(&self.frame)
         } else {
-            Frame::root()
+            Frame::without_context()
         };
         let blocks = std::mem::take(&mut self.blocks);
         let result = self.run_other(found, frame);
@@ -159,7 +159,7 @@ impl Interp<'_> {
         let frame = if with_context {
             Frame::below(&self.frame)
         } else {
-            Frame::root()
+            Frame::without_context()
         };
         let outer = std::mem::take(&mut self.out);
         let blocks = std::mem::take(&mut self.blocks);
