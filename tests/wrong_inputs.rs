@@ -238,7 +238,7 @@ fn undefined_variables() {
     condition.says(
         2,
         &[
-            "the condition `pakages | length > 0`",
+            "The conditional check 'pakages | length > 0' failed",
             "'pakages' is undefined",
             "site.yml:6:13",
         ],
@@ -341,7 +341,7 @@ fn extra_variables_and_options() {
     let with = |vars: &str| case.kopsrun(&["play", "site.yml", "-e", vars]);
     with("@none.yml").says(1, &["none.yml", "No such file"]);
     with("{bad").refused(&["-e", "isn't valid YAML"]);
-    with("word").refused(&["word"]);
+    with("/vars.yml").says(5, &["'/vars.yml' with '@'"]);
     case.kopsrun(&["play", "site.yml", "--no-such"])
         .says(2, &["--no-such", "--help"]);
     case.kopsrun(&["plya", "site.yml"])

@@ -106,7 +106,7 @@ fn reads_and_selects_as_ansible() {
         let vector = vector(case);
         let inventory = &vector.inventory;
         assert_eq!(
-            output::list(&inventory, &Shown::default()),
+            output::list(inventory, &Shown::default()),
             vector.expect["list"],
             "{title}"
         );
