@@ -1,5 +1,6 @@
-//! What cargo can't do alone: the static agent, and the release build that holds it.
+//! What cargo can't do alone: the static agent, the release build that holds it, and proxies for measuring.
 
+mod delay;
 mod elf;
 mod licences;
 
@@ -15,7 +16,9 @@ const USAGE: &str = "usage: cargo xtask VERB
                             (x86_64-unknown-linux-gnu unless said; for others add the target first, for example
                             `rustup target add aarch64-unknown-linux-musl`, and a linker for it)
   licences                  check what deny.toml asks of dependencies, without cargo-deny and without the network
-  build                     the same, then a release build of kopsrun that holds the agent
+  delay MS FROM=TO...       TCP proxies that add MS milliseconds of round-trip time and count round trips, for
+                            benches/compare
+  build                     the agent, then a release build of kopsrun that holds the agent
 ";
 
 const DEFAULT_TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         ["agent", "--target", target] => agent(target).map(drop),
         ["licences"] => licences::check(&root()).map(|told| say(&told)),
         ["build"] => build(),
+        ["delay", round_trip, ref pairs @ ..] => delay::run(round_trip, pairs),
         _ => Err(USAGE.to_owned()),
     };
     match result {
