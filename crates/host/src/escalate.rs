@@ -20,7 +20,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -90,19 +90,18 @@ pub(crate) fn start(who: &Become, program: &Program) -> Result<Agent, Refusal> {
         Method::Sudo => "sudo",
         Method::Su => "su",
     };
-    let tool_path = match who.exe.as_deref().filter(|exe| !exe.is_empty()) {
-        Some(path) if path.contains('/') => Some(Path::new(path).to_owned()),
-        exe => crate::process::find_program(None, exe.unwrap_or(tool)),
+    // A program may come with arguments of its own, as in a command line.
+    let mut exe = split("become_exe", who.exe.as_deref().unwrap_or_default())?.into_iter();
+    let tool_path = match exe.next() {
+        Some(path) if path.contains('/') => Some(PathBuf::from(path)),
+        exe => crate::process::find_program(None, exe.as_deref().unwrap_or(tool)),
     };
     let tool_path = tool_path.ok_or_else(|| missing_tool(method))?;
     let flags = who.flags.as_deref().unwrap_or(match method {
         Method::Sudo => "-H",
         Method::Su => "",
     });
-    let flags = crate::words::split(flags).map_err(|_| {
-        let message = format!("become_flags can't be taken apart: {flags:?}");
-        refuse(RefusalKind::Other, message)
-    })?;
+    let flags = exe.chain(split("become_flags", flags)?).collect();
     let attempt = Attempt {
         who,
         user: &user,
@@ -131,6 +130,13 @@ pub(crate) fn start(who: &Become, program: &Program) -> Result<Agent, Refusal> {
 
 fn refuse(kind: RefusalKind, message: String) -> Refusal {
     Refusal { kind, message }
+}
+
+fn split(name: &str, line: &str) -> Result<Vec<String>, Refusal> {
+    crate::words::split(line).map_err(|_| {
+        let message = format!("{name} can't be taken apart: {line:?}");
+        refuse(RefusalKind::Other, message)
+    })
 }
 
 fn missing_tool(method: Method) -> Refusal {
