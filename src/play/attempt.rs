@@ -223,6 +223,14 @@ impl Attempt {
             Ok(to) => to,
             Err(fault) => return Done::of(Problem::Unready(fault)),
         };
+        let verified = Rendered {
+            frame: &self.task.frame,
+            templar,
+        }
+        .verify();
+        if let Err(fault) = verified {
+            return Done::of(Problem::Unready(fault));
+        }
         let mut done = match self.tries(templar, locals, to.as_deref()).await {
             Ok(done) => done,
             Err(problem) => Done::of(problem),
@@ -276,7 +284,17 @@ impl Attempt {
         };
         let attempts = retries + 1;
         let delay = match &self.task.delay {
-            Some(var) => number(&render(templar, var)?).unwrap_or(DELAY),
+            Some(var) => {
+                let value = render(templar, var)?;
+                number(&value).ok_or_else(|| {
+                    let value = value.repr();
+                    Fault::new(format!(
+                        "the field 'delay' has an invalid value ({value}), and could not be converted to float.. could not \
+                         convert string to float: {value}"
+                    ))
+                    .at(&var.place)
+                })?
+            }
             None => DELAY,
         };
         let delay = Duration::from_secs_f64(if delay < 0.0 { 1.0 } else { delay });

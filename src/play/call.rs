@@ -494,11 +494,12 @@ impl<'a> Call<'a> {
                 if matches!(value, Value::None) || as_text(&value).is_empty() {
                     continue;
                 }
-                return Err(Fault::new(format!(
-                    "`environment` needs a mapping; this is {}",
+                // As in Ansible, which doesn't fail for it.
+                self.attempt.batch.run.warn(&format!(
+                    "could not parse environment value, skipping: {}",
                     value.repr()
-                ))
-                .at(&var.place));
+                ));
+                continue;
             };
             let entries = entries
                 .read()

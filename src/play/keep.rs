@@ -3,7 +3,7 @@
 use super::view::{fault, text_of};
 use crate::content::inventory::Var;
 use crate::content::place::Fault;
-use crate::content::playbook::{Frame, Keyword, word_of};
+use crate::content::playbook::{Frame, Holds, Keyword, holds, word_of};
 use crate::content::template::Templar;
 use crate::content::value::Value;
 
@@ -46,6 +46,25 @@ impl Rendered<'_> {
                 None => fault,
             }
         })
+    }
+
+    /// Checks what is set: a value of the wrong kind fails the task before it does anything, whatever asks for it later.
+    pub(super) fn verify(&self) -> Result<(), Fault> {
+        let set = self.frame.chain().flat_map(|frame| &frame.keywords.set);
+        for (keyword, var) in set {
+            let plain = matches!(&var.value, Value::Bool(_) | Value::Int(_));
+            let templated = matches!(&var.value, Value::Str(text) if text.text.contains("{{"));
+            match holds(*keyword) {
+                Holds::Switch if !plain => drop(self.flag(*keyword)?),
+                Holds::Number if !plain => drop(self.number(*keyword)?),
+                Holds::Text if templated => drop(self.value(*keyword)?),
+                _ => {}
+            }
+        }
+        for var in self.frame.notify() {
+            render(self.templar, var).map_err(|fault| undefined_field(fault, "notify"))?;
+        }
+        Ok(())
     }
 
     pub(super) fn text(&self, keyword: Keyword) -> Result<Option<String>, Fault> {

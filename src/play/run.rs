@@ -4,7 +4,7 @@ use super::batch::{Batch, Section, absolute, percentage};
 use super::facts::Cache;
 use super::hands::Connect;
 use super::hosts::Recap;
-use super::keep::{Rendered, as_text, boolean, render};
+use super::keep::{Rendered, as_text, boolean, number, render};
 use super::order::{batches, order};
 use super::request::{Gathering, PlayError, Request};
 use super::stats::Stats;
@@ -184,17 +184,33 @@ impl Run {
                     "`serial:` takes a number of hosts, a share as `20%`, or a list of these.",
                 ))
             })?;
-        let force = play.force_handlers.as_ref().map(at).transpose()?;
-        let max_fail = play.max_fail_percentage.as_ref().map(at).transpose()?;
+        let force = self.of_play(
+            play.force_handlers.as_ref(),
+            &templar,
+            ("force_handlers", "bool", boolean),
+        )?;
+        let max_fail = self.of_play(
+            play.max_fail_percentage.as_ref(),
+            &templar,
+            ("max_fail_percentage", "float", percentage),
+        )?;
+        self.of_play(
+            play.gather_facts.as_ref(),
+            &templar,
+            ("gather_facts", "bool", boolean),
+        )?;
+        self.of_play(
+            play.gather_timeout.as_ref(),
+            &templar,
+            ("gather_timeout", "int", number),
+        )?;
         for hosts_of_batch in batches {
             let before = self.recap.out();
             let count = hosts_of_batch.len();
             started(&hosts_of_batch);
             let mut batch = Batch::new(self, play, &name, hosts_of_batch, all.clone());
-            batch.max_fail = max_fail.as_ref().and_then(percentage);
-            if let Some(force) = &force {
-                batch.force_handlers = boolean(force).unwrap_or(batch.force_handlers);
-            }
+            batch.max_fail = max_fail;
+            batch.force_handlers = force.unwrap_or(batch.force_handlers);
             let batch = Arc::new(batch);
             match batch.run_all().await {
                 Ok(()) | Err(Stop::Batch) => {}
@@ -210,6 +226,23 @@ impl Run {
         Ok(true)
     }
 
+    /// The value of a play's keyword: its name, what it has to be, and how it becomes that.
+    fn of_play<T>(
+        &self,
+        var: Option<&Var>,
+        templar: &Templar,
+        (field, kind, convert): (&str, &str, fn(&Value) -> Option<T>),
+    ) -> Result<Option<T>, Stop> {
+        let Some(var) = var else { return Ok(None) };
+        let value = render(templar, var).map_err(Stop::Refused)?;
+        if matches!(value, Value::None) || Templar::is_omit(&value) {
+            return Ok(None);
+        }
+        let converted = convert(&value);
+        let converted = converted.ok_or_else(|| invalid(field, &value, kind, &var.place))?;
+        Ok(Some(converted))
+    }
+
     /// Files of the play's variables that need no host are read before the first host is worked on: one that is broken,
     /// or that no password opens, ends the run here.
     fn readable(&self, play: &Play, templar: &Templar) -> Result<(), Stop> {
@@ -217,6 +250,11 @@ impl Run {
             let Ok(value) = templar.render(&entry.value) else {
                 continue;
             };
+            if !names_files(&value) {
+                let fault = Fault::new(format!("Invalid vars_files entry found: {}", value.repr()))
+                    .hint("An entry is the name of a file, or a list of names of which the first that is there counts.");
+                return Err(Stop::Fault(fault.at(&entry.place)));
+            }
             let Some(path) = view::file_of_vars(&value, &[play.dir()]) else {
                 continue;
             };
@@ -337,6 +375,29 @@ impl Batch {
         let task = gathering(&self.play, args);
         self.task(&Arc::new(task), &hosts, Section::default()).await
     }
+}
+
+/// True for a text or a list of texts.
+fn names_files(entry: &Value) -> bool {
+    match entry {
+        Value::Str(_) => true,
+        Value::List(names) => {
+            let names = names.read();
+            names.is_ok_and(|names| names.iter().all(|name| matches!(name, Value::Str(_))))
+        }
+        _ => false,
+    }
+}
+
+/// The fault of a play's keyword whose value is of another kind.
+fn invalid(field: &str, value: &Value, kind: &str, place: &Place) -> Stop {
+    let value = value.repr();
+    Stop::Refused(
+        Fault::new(format!(
+            "the field '{field}' has an invalid value ({value}), and could not be converted to {kind}."
+        ))
+        .at(place),
+    )
 }
 
 /// The task that gathers facts; tagged `always`, as in Ansible.

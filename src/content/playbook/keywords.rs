@@ -45,6 +45,37 @@ pub fn word_of(keyword: Keyword) -> &'static str {
         .map_or("", |(word, ..)| word)
 }
 
+/// What the value of a keyword is, once its templates are rendered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holds {
+    Switch,
+    Number,
+    Text,
+}
+
+/// Kinds of values as ansible-core declares them.
+pub fn holds(keyword: Keyword) -> Holds {
+    match keyword {
+        Keyword::BecomeExe
+        | Keyword::BecomeFlags
+        | Keyword::BecomeMethod
+        | Keyword::BecomeUser
+        | Keyword::Connection
+        | Keyword::DelegateTo
+        | Keyword::RemoteUser => Holds::Text,
+        Keyword::Port | Keyword::Throttle | Keyword::Timeout => Holds::Number,
+        Keyword::AnyErrorsFatal
+        | Keyword::Become
+        | Keyword::CheckMode
+        | Keyword::DelegateFacts
+        | Keyword::Diff
+        | Keyword::IgnoreErrors
+        | Keyword::IgnoreUnreachable
+        | Keyword::NoLog
+        | Keyword::RunOnce => Holds::Switch,
+    }
+}
+
 /// What is done with a keyword.
 #[derive(Clone, Copy)]
 enum Means {

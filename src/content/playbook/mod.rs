@@ -25,7 +25,7 @@ mod tree;
 
 pub use foreign::{Foreign, Style};
 pub use import::{find_tasks, missing_file};
-pub use keywords::word_of;
+pub use keywords::{Holds, holds, word_of};
 pub use load::{Included, Loader, Playbook, RoleCall, Settings};
 pub use modules::{documented, is_action, module_of, near_modules, short_name, wrong_arguments};
 pub use templates::MARKERS;

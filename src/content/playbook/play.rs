@@ -175,6 +175,10 @@ impl Pass<'_> {
             if self.common(&mut keywords, value, &found) != Some(false) {
                 continue;
             }
+            if matches!(name.as_str(), "name" | "fact_path") {
+                let text = setting::one_text(value, &name);
+                self.ok(text);
+            }
             let known = draft.set(&name, value);
             if self.ok(known) == Some(false) {
                 self.faults

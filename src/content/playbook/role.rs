@@ -115,7 +115,8 @@ impl Pass<'_> {
                 continue;
             }
             if name == "vars" {
-                let vars = setting::vars(value);
+                let valid = setting::names_of_variables(value);
+                let vars = valid.and_then(|()| setting::vars(value));
                 entry.vars = self.ok(vars).unwrap_or_default();
                 continue;
             }

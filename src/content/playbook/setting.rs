@@ -1,7 +1,7 @@
 //! Single values of keywords.
 
 use super::defaults;
-use super::keywords::{self, On, Word};
+use super::keywords::{self, Holds, On, Word};
 use super::load::Pass;
 use super::tree::Keywords;
 use crate::content::inventory::{Var, Vars};
@@ -108,22 +108,89 @@ pub(super) fn identifier(node: &Node, what: &str) -> Result<Arc<str>, Fault> {
     })
 }
 
+/// The items of a list of names are no mappings.
+fn names(items: Vec<Var>, field: &str) -> Result<Vec<Var>, Fault> {
+    match items
+        .iter()
+        .find(|item| matches!(item.value, Value::Dict(_)))
+    {
+        None => Ok(items),
+        Some(wrong) => Err(Fault::new(format!(
+            "`{field}` is a list of names; this is {}",
+            wrong.value.repr()
+        ))
+        .at(&wrong.place)),
+    }
+}
+
+/// Words of Python, which are no names of variables in `vars:`.
+const RESERVED: &[&str] = &[
+    "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue",
+    "def", "del", "elif", "else", "except", "finally", "for", "from", "global", "if", "import",
+    "in", "is", "lambda", "nonlocal", "not", "or", "pass", "raise", "return", "try", "while",
+    "with", "yield",
+];
+
+/// Templates can only use variables whose names are Python's.
+pub(super) fn names_of_variables(node: &Node) -> Result<(), Fault> {
+    let levels = node.as_seq().unwrap_or(std::slice::from_ref(node));
+    let entries = levels
+        .iter()
+        .flat_map(|level| level.as_map().unwrap_or_default());
+    for (key, _) in entries {
+        let name = name(key)?;
+        let mut letters = name.chars();
+        let valid = letters
+            .next()
+            .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+            && letters.all(|c| c.is_ascii_alphanumeric() || c == '_')
+            && !RESERVED.contains(&name.as_str());
+        if !valid {
+            return Err(
+                Fault::new(format!("'{name}' is not a valid variable name"))
+                    .at(&key.place)
+                    .hint("Names of variables have letters, digits and underscores, don't start with a digit and are no words of Python."),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// A text is neither a list nor a mapping.
+pub(super) fn one_text(node: &Node, field: &str) -> Result<(), Fault> {
+    match node.kind {
+        Kind::Seq(_) | Kind::Map(_) => Err(Fault::new(format!(
+            "`{field}` is a text; this is {}",
+            node.describe()
+        ))
+        .at(&node.place)),
+        _ => Ok(()),
+    }
+}
+
 /// What is common to plays, roles, blocks and tasks. True when the word was one of these.
 fn common(into: &mut Keywords, value: &Node, word: &Word) -> Result<bool, Fault> {
     match word {
         Word::Inherited(keyword) => {
             if !value.is_null() {
+                if keywords::holds(*keyword) == Holds::Text {
+                    one_text(value, keywords::word_of(*keyword))?;
+                }
                 into.set.push((*keyword, var(value)?));
             }
         }
         Word::Own("when") => into.when.extend(list(value)?),
-        Word::Own("tags") => into.tags.extend(comma_list(value)?),
-        Word::Own("vars") => into
-            .vars
-            .extend(vars(value).map_err(|fault| fault.at(&value.place))?),
+        Word::Own("tags") => into.tags.extend(names(comma_list(value)?, "tags")?),
+        Word::Own("vars") => {
+            let found = vars(value).map_err(|fault| fault.at(&value.place))?;
+            names_of_variables(value)?;
+            into.vars.extend(found);
+        }
         Word::Own("environment") => into.environment.extend(list(value)?),
         Word::Own("module_defaults") => into.defaults.extend(defaults::defaults(value)?),
-        Word::Own("collections") => into.collections.extend(list(value)?),
+        Word::Own("collections") => {
+            into.collections.extend(names(list(value)?, "collections")?);
+        }
         Word::Own("debugger") => debugger(value)?,
         Word::Own("notify") => into.notify.extend(list(value)?),
         _ => return Ok(false),

@@ -173,7 +173,9 @@ impl Pass<'_> {
                 "block" => sections[0] = Some(value),
                 "rescue" => sections[1] = Some(value),
                 "always" => sections[2] = Some(value),
-                "name" => name = self.ok(var(value)),
+                "name" => {
+                    name = self.ok(setting::one_text(value, "name").and_then(|()| var(value)))
+                }
                 _ => {
                     if self.common(&mut keywords, value, &found) == Some(false) {
                         self.faults
@@ -477,6 +479,15 @@ impl Pass<'_> {
             }
             return None;
         };
+        if let Some(control) = control.filter(|control| control.as_map().is_none()) {
+            self.faults.push(
+                Fault::new(format!(
+                    "`loop_control` is a mapping of its settings; this is {}",
+                    control.describe()
+                ))
+                .at(&control.place),
+            );
+        }
         let mut found = Loop {
             lookup,
             terms,
@@ -529,7 +540,10 @@ impl Draft {
         match name {
             "action" | "local_action" => self.actions.push((key.clone(), value.clone())),
             "args" => self.args = Some(value.clone()),
-            "name" => self.name = Some(var(value)?).filter(|_| !value.is_null()),
+            "name" => {
+                setting::one_text(value, name)?;
+                self.name = Some(var(value)?).filter(|_| !value.is_null());
+            }
             "changed_when" => self.changed_when = list(value)?,
             "failed_when" => self.failed_when = list(value)?,
             "until" => self.until = list(value)?,
