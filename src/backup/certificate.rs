@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use std::net::IpAddr;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::pem::Pem;
-use x509_parser::prelude::X509Certificate;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// The first certificate of a PEM file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,11 +31,32 @@ impl CertificateInfo {
         let block = Pem::iter_from_buffer(pem)
             .filter_map(Result::ok)
             .find(|p| p.label == "CERTIFICATE")?;
-        let certificate = block.parse_x509().ok()?;
+        Self::of(&block.parse_x509().ok()?)
+    }
+
+    /// From DER.
+    pub fn der(der: &[u8]) -> Option<Self> {
+        Self::of(&X509Certificate::from_der(der).ok()?.1)
+    }
+
+    /// All certificates of PEM text, each with the bits of its public key.
+    pub(super) fn all(pem: &[u8]) -> Vec<(Self, Vec<u8>)> {
+        Pem::iter_from_buffer(pem)
+            .filter_map(Result::ok)
+            .filter(|block| block.label == "CERTIFICATE")
+            .filter_map(|block| {
+                let certificate = block.parse_x509().ok()?;
+                let bits = certificate.public_key().subject_public_key.data.to_vec();
+                Some((Self::of(&certificate)?, bits))
+            })
+            .collect()
+    }
+
+    fn of(certificate: &X509Certificate<'_>) -> Option<Self> {
         Some(Self {
             subject: certificate.subject().to_string(),
             issuer: certificate.issuer().to_string(),
-            sans: sans(&certificate),
+            sans: sans(certificate),
             not_after: Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()?,
             ca: certificate.is_ca(),
             spki_sha256: hex(&Sha256::digest(certificate.public_key().raw)),

@@ -30,7 +30,38 @@ pub async fn take(
     sink: &dyn Sink,
 ) -> Result<Set, BackupError> {
     let taken = Timestamp::now();
-    let Part { set, dir, part, .. } = &Part::new(root, "certs", taken)?;
+    let made = Part::new(root, "certs", taken)?;
+    let Part { set, dir, part, .. } = &made;
+    let (archives, missing) = archive_all(part, paths, nodes, sink).await;
+    if archives.is_empty() {
+        return Err(BackupError::Nothing(missing));
+    }
+    let manifest = Manifest {
+        version: 1,
+        set: set.clone(),
+        taken,
+        paths: paths.to_vec(),
+        nodes: archives,
+        missing,
+        snapshot: None,
+        cluster: None,
+        kubernetes_version: None,
+        stored: Vec::new(),
+    };
+    finish(root, part, dir, &manifest)?;
+    Ok(Set {
+        dir: dir.clone(),
+        manifest,
+    })
+}
+
+/// One archive a node in `part`, all at once; and the nodes that couldn't be read.
+pub(super) async fn archive_all(
+    part: &Path,
+    paths: &[String],
+    nodes: Vec<(String, Result<Hand, HandError>)>,
+    sink: &dyn Sink,
+) -> (Vec<NodeArchive>, Vec<MissingNode>) {
     let read = join_all(nodes.into_iter().map(|(node, hand)| async move {
         let result = match hand {
             Ok(hand) => one(&hand, paths, part).await,
@@ -54,24 +85,7 @@ pub async fn take(
             }
         }
     }
-    if archives.is_empty() {
-        fs::remove_dir_all(part).map_err(BackupError::io(part))?;
-        return Err(BackupError::Nothing(missing));
-    }
-    let manifest = Manifest {
-        version: 1,
-        set: set.clone(),
-        taken,
-        paths: paths.to_vec(),
-        nodes: archives,
-        missing,
-        snapshot: None,
-    };
-    finish(root, part, dir, &manifest)?;
-    Ok(Set {
-        dir: dir.clone(),
-        manifest,
-    })
+    (archives, missing)
 }
 
 async fn one(hand: &Hand, paths: &[String], dir: &Path) -> Result<NodeArchive, BackupError> {

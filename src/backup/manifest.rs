@@ -1,6 +1,7 @@
 //! What a backup set holds, in words and hashes, so that it can be judged without being unpacked.
 
 use super::certificate::CertificateInfo;
+use super::fingerprint::Fingerprint;
 use super::snapshot::Summary;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,39 @@ pub struct Manifest {
     /// Of etcd.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<Snapshot>,
+    /// Whose it is. None in sets of certificates or of a snapshot alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<Fingerprint>,
+    /// Of Kubernetes' API servers, where their manifests say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes_version: Option<String>,
+    /// Files that are compressed or encrypted; what isn't named here lies as it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stored: Vec<Stored>,
+}
+
+/// How a file of the set lies on the disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stored {
+    /// Its name elsewhere in the manifest, where size and hash of the content are too.
+    pub of: String,
+    /// Its name on the disk: `.zst` with zstd, `.age` behind it when that is encrypted by age.
+    pub file: String,
+    /// Of the file on the disk.
+    pub size: u64,
+    pub sha256: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
+}
+
+/// For whom a set is encrypted (age-encryption.org/v1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Encryption {
+    /// For public keys.
+    Recipients,
+    /// For a key of the set's own, which lies beside it, encrypted with a passphrase (`key.age`).
+    Passphrase,
 }
 
 /// A snapshot of etcd, and where it comes from.
@@ -45,6 +79,35 @@ pub struct Snapshot {
     pub without_majority: bool,
     /// What was read back from the file.
     pub summary: Summary,
+    /// All members that answered then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<MemberThen>,
+    /// What the member said of its keys after the snapshot, to compare a restored one with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash_kv: Option<HashKv>,
+}
+
+/// A member when the snapshot was taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberThen {
+    pub name: String,
+    /// In hexadecimal.
+    pub id: String,
+    pub peer_urls: Vec<String>,
+    pub learner: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raft_index: Option<u64>,
+}
+
+/// etcd's own hash of all keys with their history from one revision to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HashKv {
+    pub revision: i64,
+    /// Where the history begins.
+    pub compact_revision: i64,
+    pub hash: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,6 +160,15 @@ pub enum EntryKind {
 impl Manifest {
     pub fn node(&self, name: &str) -> Option<&NodeArchive> {
         self.nodes.iter().find(|n| n.node == name)
+    }
+
+    /// How a file lies on the disk, where it doesn't lie as it is.
+    pub fn stored(&self, name: &str) -> Option<&Stored> {
+        self.stored.iter().find(|s| s.of == name)
+    }
+
+    pub fn encryption(&self) -> Option<Encryption> {
+        self.stored.iter().find_map(|s| s.encryption)
     }
 
     /// Nodes are missing.

@@ -2,6 +2,7 @@
 
 use super::archive;
 use super::error::BackupError;
+use super::keys::Keys;
 use super::manifest::{EntryKind, FileEntry, NodeArchive};
 use super::sets::Set;
 use crate::cluster::Hand;
@@ -20,6 +21,8 @@ pub struct RestoreOptions {
     pub only: Vec<String>,
     /// Go on although the certificate authority isn't the live one.
     pub force_ca: bool,
+    /// What opens the set when it is encrypted.
+    pub keys: Keys,
 }
 
 /// Refuse an archive whose certificate authorities aren't those that the cluster uses now.
@@ -100,7 +103,8 @@ async fn write(
     sink: &dyn Sink,
     changed: &mut Vec<String>,
 ) -> Result<(), BackupError> {
-    let (path, archive) = set.verified(&hand.name)?;
+    let (opened, archive) = set.verified(&hand.name, &options.keys)?;
+    let path = opened.path();
     if !options.force_ca {
         same_authorities(archive, live)?;
     }
@@ -109,7 +113,7 @@ async fn write(
         open_way(hand, parent, options.check).await?;
     }
     for entry in chosen {
-        if put(hand, &path, entry, options.check).await? {
+        if put(hand, path, entry, options.check).await? {
             let did = if options.check {
                 "would write"
             } else {

@@ -1,13 +1,18 @@
 //! Sets of backups on the disk: made under another name, found when they are whole, read back with their hashes.
 
-use super::archive;
 use super::error::BackupError;
-use super::manifest::{Manifest, NodeArchive};
+use super::manifest::Manifest;
+use crate::cluster::throwaway::PID_FILE;
 use jiff::Timestamp;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+/// The file that says what a set holds.
+pub const MANIFEST: &str = "manifest.json";
+/// What names of sets begin with: certificates alone, a snapshot alone, all that a cluster needs.
+const KINDS: [&str; 3] = ["certs", "etcd", "cluster"];
 
 /// A set on the disk: its directory and manifest.
 #[derive(Debug, Clone)]
@@ -70,10 +75,77 @@ fn sweep(root: &Path) -> Result<(), BackupError> {
             && let Ok(left) = File::open(&path)
             && left.try_lock().is_ok()
         {
+            end_orphan(&path);
             fs::remove_dir_all(&path).map_err(BackupError::io(&path))?;
         }
     }
     Ok(())
+}
+
+/// Ends the throwaway etcd of a process that was killed: the one that is named there and works in this very directory.
+fn end_orphan(dir: &Path) {
+    let pid = fs::read_to_string(dir.join(PID_FILE)).ok();
+    let pid = pid.and_then(|text| text.trim().parse().ok());
+    if let Some(pid) = pid.and_then(rustix::process::Pid::from_raw)
+        && let (Ok(at), Ok(dir)) = (
+            fs::read_link(format!("/proc/{}/cwd", pid.as_raw_nonzero())),
+            fs::canonicalize(dir),
+        )
+        && at == dir
+    {
+        let _gone_meanwhile = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
+}
+
+/// When a set was begun, as its name says.
+fn stamp(name: &str) -> &str {
+    name.split_once('-').map_or(name, |(_, stamp)| stamp)
+}
+
+impl Drop for Part {
+    /// Nothing is left of a set that came to no end.
+    fn drop(&mut self) {
+        if self.part.exists() {
+            let _swept_later = fs::remove_dir_all(&self.part);
+        }
+    }
+}
+
+/// A private directory beside the sets, for what is unpacked for a while. Goes with its owner, or with the next set.
+#[derive(Debug)]
+pub struct Scratch {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Scratch {
+    pub fn new(root: &Path) -> Result<Self, BackupError> {
+        private_dir(root)?;
+        sweep(root)?;
+        for count in 0u32.. {
+            let path = root.join(format!(".open-{}-{count}.part", std::process::id()));
+            match DirBuilder::new().mode(0o700).create(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(BackupError::io(&path)(error)),
+                Ok(()) => {
+                    let lock = File::open(&path).map_err(BackupError::io(&path))?;
+                    lock.lock().map_err(BackupError::io(&path))?;
+                    return Ok(Self { path, _lock: lock });
+                }
+            }
+        }
+        Err(BackupError::io(root)(io::ErrorKind::AlreadyExists.into()))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _swept_later = fs::remove_dir_all(&self.path);
+    }
 }
 
 /// The manifest, then everything to the disk, then the name under which the set is found.
@@ -83,7 +155,7 @@ pub(super) fn finish(
     dir: &Path,
     manifest: &Manifest,
 ) -> Result<(), BackupError> {
-    let path = part.join("manifest.json");
+    let path = part.join(MANIFEST);
     let text = serde_json::to_vec_pretty(manifest).map_err(|e| BackupError::Damaged {
         path: path.clone(),
         reason: e.to_string(),
@@ -98,7 +170,7 @@ pub(super) fn finish(
         .map_err(BackupError::io(dir))
 }
 
-fn private_dir(path: &Path) -> Result<(), BackupError> {
+pub(super) fn private_dir(path: &Path) -> Result<(), BackupError> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -113,6 +185,25 @@ pub(super) fn private_file(path: &Path) -> Result<File, BackupError> {
         .mode(0o600)
         .open(path)
         .map_err(BackupError::io(path))
+}
+
+/// A small private file: whole or not there, also after a crash.
+pub(super) fn write_private(dir: &Path, name: &str, text: &[u8]) -> Result<(), BackupError> {
+    let path = dir.join(name);
+    let new = dir.join(format!(".{name}.{}", std::process::id()));
+    let write = || {
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&new)?;
+        io::Write::write_all(&mut file, text)?;
+        file.sync_all()?;
+        fs::rename(&new, &path)?;
+        File::open(dir)?.sync_all()
+    };
+    write().map_err(BackupError::io(&path))
 }
 
 /// What lies under the directory of backups.
@@ -134,7 +225,10 @@ pub fn list(root: &Path) -> Result<Found, BackupError> {
     for entry in entries {
         let dir = entry.map_err(BackupError::io(root))?.path();
         let name = dir.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with('.') || !dir.join("manifest.json").exists() {
+        let named = KINDS
+            .iter()
+            .any(|kind| name.starts_with(&format!("{kind}-")));
+        if name.starts_with('.') || !(named && dir.is_dir() || dir.join(MANIFEST).exists()) {
             continue;
         }
         match load(&dir) {
@@ -149,8 +243,16 @@ pub fn list(root: &Path) -> Result<Found, BackupError> {
 
 /// The set in this directory.
 pub fn load(dir: &Path) -> Result<Set, BackupError> {
-    let path = dir.join("manifest.json");
-    let text = fs::read(&path).map_err(BackupError::io(&path))?;
+    let path = dir.join(MANIFEST);
+    let text = match fs::read(&path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            return Err(BackupError::Damaged {
+                path,
+                reason: "there is no manifest, so nothing says what the set holds".to_owned(),
+            });
+        }
+        text => text.map_err(BackupError::io(&path))?,
+    };
     let manifest = serde_json::from_slice(&text).map_err(|e| BackupError::Damaged {
         path,
         reason: e.to_string(),
@@ -159,6 +261,18 @@ pub fn load(dir: &Path) -> Result<Set, BackupError> {
         dir: dir.to_owned(),
         manifest,
     })
+}
+
+impl Set {
+    /// Remove it. Half-removed it isn't found any more, and the rest goes with the next set.
+    pub fn remove(&self) -> Result<(), BackupError> {
+        let root = self.dir.parent().unwrap_or(&self.dir);
+        let gone = root.join(format!(".{}.part", self.manifest.set));
+        fs::rename(&self.dir, &gone)
+            .and_then(|()| File::open(root)?.sync_all())
+            .and_then(|()| fs::remove_dir_all(&gone))
+            .map_err(BackupError::io(&self.dir))
+    }
 }
 
 /// The newest set that has `node`, or the one that is named.
@@ -174,7 +288,7 @@ pub fn newest(root: &Path, node: &str, set: Option<&str>) -> Result<Set, BackupE
         .find(|s| s.manifest.node(node).is_some());
     let newer = |name: &String| match (&found, set) {
         (_, Some(wanted)) => name == wanted,
-        (Some(found), None) => *name > found.manifest.set,
+        (Some(found), None) => stamp(name) > stamp(&found.manifest.set),
         (None, None) => true,
     };
     if let Some((name, error)) = damaged.into_iter().rev().find(|(name, _)| newer(name)) {
@@ -194,36 +308,4 @@ pub fn newest(root: &Path, node: &str, set: Option<&str>) -> Result<Set, BackupE
         },
         sets: names,
     })
-}
-
-impl Set {
-    /// The archive of a node, after its hashes were compared with the manifest.
-    pub fn verified(&self, node: &str) -> Result<(PathBuf, &NodeArchive), BackupError> {
-        let archive = self
-            .manifest
-            .node(node)
-            .ok_or_else(|| BackupError::Refused {
-                message: format!("{node} is not in the backup set {}", self.manifest.set),
-                hints: Vec::new(),
-            })?;
-        let path = self.dir.join(&archive.archive);
-        let damaged = |reason: String| BackupError::Damaged {
-            path: path.clone(),
-            reason,
-        };
-        let (sha256, _) = archive::digest(&path).map_err(BackupError::io(&path))?;
-        if sha256 != archive.sha256 {
-            return Err(damaged(format!(
-                "SHA-256 is {sha256} where the manifest says {}: the archive was changed or damaged",
-                archive.sha256
-            )));
-        }
-        let files = archive::entries(&path).map_err(BackupError::io(&path))?;
-        if files != archive.files {
-            return Err(damaged(
-                "its files are not those of the manifest".to_owned(),
-            ));
-        }
-        Ok((path, archive))
-    }
 }

@@ -68,6 +68,9 @@ fn set(root: &Path, ca: &str) -> Set {
         }],
         missing: Vec::new(),
         snapshot: None,
+        cluster: None,
+        kubernetes_version: None,
+        stored: Vec::new(),
     };
     fs::write(
         dir.join("manifest.json"),
@@ -82,7 +85,8 @@ fn an_archive_is_described_to_the_letter() {
     let root = tempfile::tempdir().expect("a directory");
     set(root.path(), &authority());
     let found = newest(root.path(), "node3", None).expect("found");
-    let (path, archive) = found.verified("node3").expect("whole");
+    let (opened, archive) = found.verified("node3", &Keys::default()).expect("whole");
+    let path = opened.path();
     let dir = archive.file("/etc/ssl/etcd/ssl").expect("the directory");
     assert_eq!(
         (
@@ -100,7 +104,7 @@ fn an_archive_is_described_to_the_letter() {
         (key.mode.as_str(), key.size, key.certificate.as_ref()),
         ("0600", 6, None)
     );
-    let content = super::archive::content(&path, &key.path).expect("read");
+    let content = super::archive::content(path, &key.path).expect("read");
     assert_eq!(content.expose(), b"secret");
     assert_eq!(
         archive.authorities().into_keys().collect::<Vec<_>>(),
@@ -133,7 +137,10 @@ fn a_changed_archive_is_refused() {
         .expect("the key");
     bytes[at] = b'S';
     fs::write(&path, bytes).expect("written");
-    let error = set.verified("node3").expect_err("refused").to_string();
+    let error = set
+        .verified("node3", &Keys::default())
+        .expect_err("refused")
+        .to_string();
     assert!(error.contains("changed or damaged"), "{error}");
 }
 

@@ -11,6 +11,7 @@ mod args;
 mod arguments;
 mod backup;
 mod callbacks;
+mod certs;
 mod config;
 mod connections;
 mod context;
@@ -67,6 +68,7 @@ enum Verb {
     Backup(backup::Backup),
     Restore(restore::Restore),
     Etcd(etcd::Etcd),
+    Certs(certs::Certs),
     Inventory(inventory::Inventory),
     Vault(vault::Vault),
     Config(config::Verb),
@@ -155,6 +157,7 @@ fn dispatch(verb: &Verb, context: &Context) -> Result<u8, Failure> {
         Verb::Backup(args) => backup::run(args, context),
         Verb::Restore(args) => restore::run(args, context),
         Verb::Etcd(args) => etcd::run(args, context),
+        Verb::Certs(args) => certs::run(args, context),
         Verb::Facts(args) => facts::run(args, context),
         Verb::Resume(args) => resume::run(args, context),
         Verb::Runs(args) => runs::run(args, context),

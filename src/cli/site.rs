@@ -4,6 +4,7 @@ use super::args::{Connection, Escalation, Hosts, Records};
 use super::context::Context;
 use super::failure::{Failure, Kind};
 use super::{connections, record};
+use crate::backup::{Keys, keys};
 use crate::content::inventory::Inventory;
 use crate::content::template::{Scope, Templar, TemplateSettings};
 use crate::content::value::Value;
@@ -11,10 +12,11 @@ use crate::link::Target;
 use crate::ops::engine;
 use crate::ops::site::{Consent, Nobody, Site};
 use crate::play::{BecomeSettings, Links, Request, Source};
+use crate::secret::Secret;
 use clap::Args;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What every operation takes.
@@ -31,6 +33,16 @@ pub(super) struct Operation {
     /// Where archives of certificates are kept
     #[arg(long = "backups-dir", value_name = "DIR", env = "KOPSRUN_BACKUPS")]
     pub backups_dir: Option<PathBuf>,
+    /// Identity file of age that opens encrypted backup sets; may be given several times
+    #[arg(long = "identity", value_name = "FILE")]
+    pub identities: Vec<PathBuf>,
+    /// File that holds the passphrase of backup sets, in its first line
+    #[arg(
+        long = "passphrase-file",
+        value_name = "FILE",
+        env = "KOPSRUN_BACKUP_PASSPHRASE_FILE"
+    )]
+    pub passphrase_file: Option<PathBuf>,
 }
 
 impl Operation {
@@ -38,6 +50,25 @@ impl Operation {
         self.backups_dir
             .as_deref()
             .map_or_else(|| context.state().join("backups"), |dir| context.path(dir))
+    }
+
+    /// What opens encrypted sets.
+    pub(super) fn backup_keys(&self, context: &Context) -> Result<Keys, Failure> {
+        let mut keys = Keys::default();
+        for file in &self.identities {
+            let text = secret_file(&context.path(file))?;
+            let found = keys::identities(text.expose()).map_err(|why| wrong(file, &why))?;
+            keys.identities.extend(found);
+        }
+        if let Some(file) = &self.passphrase_file {
+            let text = secret_file(&context.path(file))?;
+            let line = text.expose().lines().next().unwrap_or_default();
+            if line.is_empty() {
+                return Err(wrong(file, "its first line is empty"));
+            }
+            keys.passphrase = Some(Secret::new(line.to_owned()));
+        }
+        Ok(keys)
     }
 
     /// Everything that an operation needs, from what was typed and what the inventory says.
@@ -67,6 +98,7 @@ impl Operation {
             runs: record::root(&self.records, context),
             locks: context.state().join("locks"),
             backups: self.backups(context),
+            backup_keys: self.backup_keys(context)?,
             cluster: self.cluster(context)?,
             consent: if context.interactive {
                 Arc::new(Terminal)
@@ -108,6 +140,16 @@ impl Operation {
         });
         Ok(names.collect::<Vec<_>>().join(","))
     }
+}
+
+fn secret_file(path: &Path) -> Result<Secret<String>, Failure> {
+    std::fs::read_to_string(path)
+        .map(Secret::new)
+        .map_err(|error| wrong(path, &error.to_string()))
+}
+
+pub(super) fn wrong(path: &Path, why: &str) -> Failure {
+    Failure::new(Kind::Input, format!("{}: {why}", path.display()))
 }
 
 /// Variables of the inventory, rendered when they are asked for.

@@ -7,11 +7,16 @@ mod error;
 mod etcd;
 mod hand;
 pub mod identity;
+pub mod ids;
+pub mod kubernetes;
 mod lease;
+mod maintain;
 mod member;
 pub mod protobuf;
 pub mod quorum;
 mod snapshot;
+pub mod throwaway;
+pub mod tls;
 pub mod wal;
 
 pub use error::EtcdError;

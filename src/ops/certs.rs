@@ -114,8 +114,14 @@ pub async fn restore(
         .map_err(|error| refused(error.into()))?;
     let name = set.manifest.set.clone();
     // What is damaged is told before anything is connected.
-    set.verified(&what.node)
+    set.verified(&what.node, &site.backup_keys)
         .map_err(|error| refused(error.into()))?;
+    let mut options = what.options.clone();
+    options.keys = site.backup_keys.clone();
+    // A complete set holds settings too; they come back with the whole cluster, not with its certificates.
+    if options.only.is_empty() && set.manifest.cluster.is_some() {
+        options.only = backup::PATHS.iter().map(|&path| path.to_owned()).collect();
+    }
     let live = match what.options.force_ca {
         true => BTreeMap::new(),
         false => live_authorities(site, &set, &what.node)
@@ -128,7 +134,7 @@ pub async fn restore(
     })?;
     let look = RestoreOptions {
         check: true,
-        ..what.options.clone()
+        ..options.clone()
     };
     let shown: &dyn Sink = if what.options.check { sink } else { &Silent };
     let changed = backup::restore(&set, &hand, &live, &look, shown)
@@ -152,7 +158,7 @@ pub async fn restore(
             return Ok(restored(true));
         }
     }
-    backup::restore(&set, &hand, &live, &what.options, sink)
+    backup::restore(&set, &hand, &live, &options, sink)
         .await
         .map_err(|halfway| stopped(halfway, changed.len()))?;
     Ok(restored(false))

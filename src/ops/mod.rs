@@ -1,8 +1,17 @@
 //! Cluster operations: gates, a pure plan from facts, steps that can be repeated and undone, and the engine for them.
 
+pub mod backup;
+pub mod certificates;
 pub mod certs;
+pub mod drill;
 pub mod engine;
+pub mod fetch;
+mod identity;
+pub mod members;
+mod parts;
+pub mod prune;
 pub mod replace_node;
+pub mod restore_etcd;
 pub mod site;
 pub mod snapshot;
 pub mod status;
@@ -25,6 +34,24 @@ pub async fn resume(
     stop: &CancellationToken,
 ) -> std::io::Result<Result<Report, Failure>> {
     let meta = run.meta();
+    let unreadable = |error: serde_json::Error| {
+        Failure::new(format!(
+            "the settings of run {} can't be read: {error}",
+            meta.id
+        ))
+    };
+    if meta.command == restore_etcd::COMMAND {
+        let options: restore_etcd::Options = match serde_json::from_value(meta.options.clone()) {
+            Ok(options) => options,
+            Err(error) => return Ok(Err(unreadable(error))),
+        };
+        let options = restore_etcd::Options {
+            yes: options.yes || yes,
+            plan_only: false,
+            ..options
+        };
+        return restore_etcd::run(site, &options, run, stop).await.map(Ok);
+    }
     if meta.command != replace_node::COMMAND {
         return Ok(Err(Failure::new(format!(
             "a run of '{}' can't be resumed: run the command again, it skips what is done",
@@ -33,12 +60,7 @@ pub async fn resume(
     }
     let options: Options = match serde_json::from_value(meta.options.clone()) {
         Ok(options) => options,
-        Err(error) => {
-            return Ok(Err(Failure::new(format!(
-                "the settings of run {} can't be read: {error}",
-                meta.id
-            ))));
-        }
+        Err(error) => return Ok(Err(unreadable(error))),
     };
     let options = Options {
         yes: options.yes || yes,

@@ -1,6 +1,7 @@
 //! What an operation works with: the inventory, the ways to its hosts, where records and backups lie, and the person.
 
 use super::engine::Failure;
+use crate::backup::Keys;
 use crate::cluster::{Hand, HandError};
 use crate::content::inventory::Inventory;
 use crate::link::{LinkError, Pool, Target};
@@ -34,6 +35,8 @@ pub struct Site {
     pub runs: PathBuf,
     pub locks: PathBuf,
     pub backups: PathBuf,
+    /// What opens encrypted sets.
+    pub backup_keys: Keys,
     /// What names the cluster for the lock on this controller.
     pub cluster: String,
     pub consent: Arc<dyn Consent>,

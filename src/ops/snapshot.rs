@@ -1,16 +1,26 @@
 //! `etcd snapshot`: from which member, and what the cluster was like. `backup verify`: is a set still what it was?
 
 use super::engine::Failure;
+use super::identity;
 use super::site::Site;
 use super::status;
 use crate::backup::snapshot::{self, Source, check};
-use crate::backup::{Set, manifest};
-use crate::cluster::{Seen, View};
+use crate::backup::{BackupError, Keys, Opened, Set, manifest};
+use crate::cluster::{Etcd, Seen, View};
 use crate::journal::{Event, Level, Sink};
-use std::path::Path;
 
 /// Take a snapshot into a new set.
 pub async fn take(site: &Site, sink: &dyn Sink) -> Result<Set, Failure> {
+    let (etcd, source) = choose(site, sink).await?;
+    let (set, _) = tokio::join!(
+        snapshot::take(&site.backups, &etcd, &source, sink),
+        identity::note_seen(site, &etcd, &source, sink)
+    );
+    Ok(set?)
+}
+
+/// The cluster, and the member that a snapshot should come from; what a person should know of either is told.
+pub(super) async fn choose(site: &Site, sink: &dyn Sink) -> Result<(Etcd, Source), Failure> {
     let (etcd, closed) = status::open(site).await?;
     for (host, why) in closed {
         sink.emit(note(
@@ -45,7 +55,7 @@ pub async fn take(site: &Site, sink: &dyn Sink) -> Result<Set, Failure> {
         ),
         None,
     ));
-    Ok(snapshot::take(&site.backups, &etcd, &source, sink).await?)
+    Ok((etcd, source))
 }
 
 fn note(level: Level, text: String, host: Option<String>) -> Event {
@@ -79,8 +89,21 @@ fn source(view: &View) -> Result<Source, Failure> {
         // What this member has applied; a linearizable read of a healthy one has brought it up to the cluster.
         revision: status.revision,
         raft_index: statuses().map(|s| s.raft_index).max().unwrap_or_default(),
+        members: view.members.iter().map(then).collect(),
         without_majority: view.stale,
     })
+}
+
+fn then(seen: &Seen) -> manifest::MemberThen {
+    let status = seen.status.as_ref();
+    manifest::MemberThen {
+        name: seen.member.name.clone(),
+        id: format!("{:x}", seen.member.id),
+        peer_urls: seen.member.peer_urls.clone(),
+        learner: seen.member.learner,
+        version: status.map(|s| s.version.clone()),
+        raft_index: status.map(|s| s.raft_index),
+    }
 }
 
 fn down(seen: &Seen) -> String {
@@ -90,34 +113,86 @@ fn down(seen: &Seen) -> String {
     }
 }
 
-/// Read everything in a set and compare it with the manifest. Returns what was found to be wrong, one sentence each.
-pub fn verify(set: &Set) -> Vec<String> {
-    let mut wrong = Vec::new();
+/// What was found in a set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// One sentence each; empty: the set is sound.
+    pub wrong: Vec<String>,
+    /// It couldn't be opened, so nothing is known of it.
+    pub locked: bool,
+}
+
+/// Read everything in a set and compare it with the manifest. A set that is damaged loses its proof.
+pub fn verify(set: &Set, keys: &Keys) -> Verdict {
+    let mut verdict = Verdict::default();
     for archive in &set.manifest.nodes {
-        if let Err(error) = set.verified(&archive.node) {
-            wrong.push(error.to_string());
+        if let Err(error) = set.verified(&archive.node, keys) {
+            verdict.add(error);
         }
     }
     for missing in &set.manifest.missing {
-        wrong.push(format!("{} is missing: {}", missing.node, missing.reason));
+        let text = format!("{} is missing: {}", missing.node, missing.reason);
+        verdict.wrong.push(text);
     }
-    if let Some(snapshot) = &set.manifest.snapshot {
-        wrong.extend(snapshot_wrong(&set.dir, snapshot));
+    if let Some(snapshot) = &set.manifest.snapshot
+        && let Err(error) = open(set, snapshot, keys)
+    {
+        verdict.add(error);
     }
-    wrong
+    if !verdict.wrong.is_empty()
+        && !verdict.locked
+        && let Err(error) = set.revoke()
+    {
+        verdict.add(error);
+    }
+    verdict
 }
 
-fn snapshot_wrong(dir: &Path, told: &manifest::Snapshot) -> Option<String> {
-    let found = match check(&dir.join(&told.file)) {
-        Ok(found) => found,
-        Err(why) => return Some(format!("{}: {why}", told.file)),
+impl Verdict {
+    fn add(&mut self, error: BackupError) {
+        let sentence = match error {
+            BackupError::Refused { message, hints } => {
+                self.locked = true;
+                std::iter::once(message)
+                    .chain(hints)
+                    .collect::<Vec<_>>()
+                    .join("; ")
+            }
+            other => other.to_string(),
+        };
+        // What opens none of the files is told once.
+        if !self.locked || self.wrong.is_empty() {
+            self.wrong.push(sentence);
+        }
+    }
+}
+
+/// The snapshot of a set, after it was read page by page and compared with the manifest.
+pub(super) fn open(
+    set: &Set,
+    told: &manifest::Snapshot,
+    keys: &Keys,
+) -> Result<Opened, BackupError> {
+    let opened = set.open(&told.file, keys)?;
+    let damaged = |reason: String| BackupError::Damaged {
+        path: set.dir.join(&told.file),
+        reason,
     };
+    let found = check(opened.path()).map_err(|why| damaged(why.to_string()))?;
+    if !found.members.is_empty() && !found.members.contains(&told.member_id) {
+        return Err(damaged(format!(
+            "it is of another cluster: the member {} that it was taken from is not one of its members ({})",
+            told.member_id,
+            found.members.join(", ")
+        )));
+    }
     let same =
         (found.size, &found.sha256, &found.summary) == (told.size, &told.sha256, &told.summary);
-    (!same).then(|| {
-        format!(
-            "{} is a sound snapshot, but not the one of the manifest: SHA-256 {} where {} was expected",
-            told.file, found.sha256, told.sha256
-        )
-    })
+    match same {
+        true => Ok(opened),
+        false => Err(damaged(format!(
+            "it is a sound snapshot, but not the one of the manifest: SHA-256 {} where {} was expected",
+            found.sha256, told.sha256
+        ))),
+    }
 }

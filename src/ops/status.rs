@@ -4,7 +4,7 @@ use super::engine::Failure;
 use super::replace_node::GROUP;
 use super::site::Site;
 use crate::cluster::door::Door;
-use crate::cluster::{Etcd, Seen, View, holder};
+use crate::cluster::{Etcd, Hand, Seen, View, holder};
 use crate::journal::Holder;
 use futures::future::join_all;
 use serde::Serialize;
@@ -36,6 +36,13 @@ pub async fn etcd(site: &Site) -> Result<Status, Failure> {
         closed,
         lock: held.and_then(|text| serde_json::from_str(&text).ok()),
     })
+}
+
+/// Hands on the hosts of the group `etcd` that can be entered.
+pub(super) async fn hands(site: &Site) -> Vec<Hand> {
+    let group = site.inventory.group_hosts(GROUP).unwrap_or_default();
+    let connected = join_all(group.iter().map(|name| site.host(name))).await;
+    connected.into_iter().filter_map(Result::ok).collect()
 }
 
 /// A way into the cluster through the hosts of the group `etcd`, and the hosts that gave none, with the reason.

@@ -38,6 +38,46 @@ const BUILT_IN: &[(&str, &str)] = &[
         "roles/etcd_member/templates/etcd.service.j2",
         include_str!("../../roles/etcd_member/templates/etcd.service.j2"),
     ),
+    (
+        "playbooks/restore-etcd.yml",
+        include_str!("../../playbooks/restore-etcd.yml"),
+    ),
+    (
+        "roles/etcd_restore/defaults/main.yml",
+        include_str!("../../roles/etcd_restore/defaults/main.yml"),
+    ),
+    (
+        "roles/etcd_restore/tasks/main.yml",
+        include_str!("../../roles/etcd_restore/tasks/main.yml"),
+    ),
+    (
+        "roles/etcd_restore/tasks/stop.yml",
+        include_str!("../../roles/etcd_restore/tasks/stop.yml"),
+    ),
+    (
+        "roles/etcd_restore/tasks/prepare.yml",
+        include_str!("../../roles/etcd_restore/tasks/prepare.yml"),
+    ),
+    (
+        "roles/etcd_restore/tasks/aside.yml",
+        include_str!("../../roles/etcd_restore/tasks/aside.yml"),
+    ),
+    (
+        "roles/etcd_restore/tasks/back.yml",
+        include_str!("../../roles/etcd_restore/tasks/back.yml"),
+    ),
+    (
+        "roles/etcd_restore/tasks/restore.yml",
+        include_str!("../../roles/etcd_restore/tasks/restore.yml"),
+    ),
+    (
+        "roles/etcd_restore/tasks/start.yml",
+        include_str!("../../roles/etcd_restore/tasks/start.yml"),
+    ),
+    (
+        "roles/etcd_restore/tasks/control-plane.yml",
+        include_str!("../../roles/etcd_restore/tasks/control-plane.yml"),
+    ),
 ];
 
 /// A step file and where its roles are.

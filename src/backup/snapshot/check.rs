@@ -20,6 +20,8 @@ pub struct Checked {
     /// Of the whole file, in hexadecimal.
     pub sha256: String,
     pub summary: Summary,
+    /// Ids of the members that it lists, in hexadecimal without leading zeros.
+    pub members: Vec<String>,
 }
 
 /// Read the whole file twice: once for the seal, once for what is in it.
@@ -42,6 +44,7 @@ pub fn check(path: &Path) -> Result<Checked, Unsound> {
     Ok(Checked {
         size,
         sha256,
+        members: reader.members().to_vec(),
         summary: reader.finish()?,
     })
 }

@@ -14,6 +14,7 @@ static CASTAGNOLI: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISCS
 
 const KEYS: &[u8] = b"key";
 const META: &[u8] = b"meta";
+const MEMBERS: &[u8] = b"members";
 /// Field 1 of mvccpb.KeyValue.
 const KEY: u64 = 1;
 
@@ -43,6 +44,8 @@ pub struct Reader {
     alive: HashSet<u64>,
     hashing: RandomState,
     resources: HashMap<String, u64>,
+    /// Ids of the members that the file lists, in hexadecimal.
+    members: Vec<String>,
 }
 
 impl Default for Reader {
@@ -54,6 +57,7 @@ impl Default for Reader {
             alive: HashSet::new(),
             hashing: RandomState::new(),
             resources: HashMap::new(),
+            members: Vec::new(),
         }
     }
 }
@@ -75,12 +79,21 @@ impl Visit for Reader {
                 self.summary.consistent_index = index.ok();
                 Ok(())
             }
+            MEMBERS => {
+                self.members.push(String::from_utf8_lossy(key).into_owned());
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
 }
 
 impl Reader {
+    /// Members that the file lists so far; etcd names them by their ids.
+    pub fn members(&self) -> &[String] {
+        &self.members
+    }
+
     fn revision(&mut self, revision: &[u8], value: &[u8]) -> Result<(), Unsound> {
         let wrong = || {
             Unsound::new(format!(
@@ -96,6 +109,11 @@ impl Reader {
         };
         let main = main.try_into().map(i64::from_be_bytes);
         self.summary.revision = main.map_err(|_| wrong())?;
+        // What `etcdutl snapshot restore --bump-revision` leaves: a revision without a key, so that the next one lies beyond it
+        // (etcdutl/snapshot/v3_snapshot.go, `unsafeBumpBucketsRevision`).
+        if value.is_empty() && !deleted {
+            return Ok(());
+        }
         let fields = protobuf::fields(value);
         let key = fields.as_ref().and_then(|f| f.bytes(KEY)).ok_or_else(|| {
             Unsound::new(format!(
@@ -207,6 +225,17 @@ mod tests {
         let summary = reader.finish().expect("read");
         assert_eq!((summary.revision, summary.pairs, summary.keys), (6, 5, 1));
         assert_eq!(summary.resources, BTreeMap::from([("pods".to_owned(), 1)]));
+    }
+
+    #[test]
+    fn a_raised_revision_has_no_key() {
+        let mut reader = Reader::default();
+        reader.bucket(KEYS);
+        let key = value("/registry/pods/a/one");
+        reader.pair(&revision(2, false), &key).expect("well-formed");
+        reader.pair(&revision(900, false), b"").expect("raised");
+        let summary = reader.finish().expect("read");
+        assert_eq!((summary.revision, summary.pairs, summary.keys), (900, 2, 1));
     }
 
     #[test]

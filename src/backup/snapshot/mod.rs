@@ -9,4 +9,5 @@ mod take;
 pub use bolt::Unsound;
 pub use check::{Checked, check};
 pub use keyspace::Summary;
+pub(super) use take::snapshot_into;
 pub use take::{Source, take};

@@ -2,7 +2,7 @@
 
 use super::check::check;
 use crate::backup::error::BackupError;
-use crate::backup::manifest::{Manifest, Snapshot};
+use crate::backup::manifest::{HashKv, Manifest, MemberThen, Snapshot};
 use crate::backup::sets::{Part, Set, finish, private_file};
 use crate::cluster::{Etcd, Member};
 use crate::journal::{Event, Sink};
@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+/// Name of the file in a set.
 const FILE: &str = "snapshot.db";
 /// How often the progress is told.
 const TELL: Duration = Duration::from_millis(500);
@@ -26,6 +27,7 @@ pub struct Source {
     /// The highest raft index of all members.
     pub raft_index: u64,
     pub without_majority: bool,
+    pub members: Vec<MemberThen>,
 }
 
 /// Take a snapshot from the member into a new set under `root`. The set appears only when the file is on the disk and was
@@ -37,45 +39,8 @@ pub async fn take(
     sink: &dyn Sink,
 ) -> Result<Set, BackupError> {
     let taken = Timestamp::now();
-    let Part { set, dir, part, .. } = &Part::new(root, "etcd", taken)?;
-    let path = part.join(FILE);
-    let mut file = tokio::fs::File::from_std(private_file(&path)?);
-    let meter = Meter::new(sink);
-    let result = etcd
-        .snapshot(&source.member, &mut file, &|done, total| {
-            meter.tell(done, total);
-        })
-        .await;
-    if let Err(error) = result {
-        std::fs::remove_dir_all(part).map_err(BackupError::io(part))?;
-        return Err(BackupError::Snapshot(error));
-    }
-    file.sync_all().await.map_err(BackupError::io(&path))?;
-    drop(file);
-    let read = path.clone();
-    let checked = tokio::task::spawn_blocking(move || check(&read))
-        .await
-        .map_err(std::io::Error::other)
-        .map_err(BackupError::io(&path))?;
-    let judged = checked.map_err(|why| why.to_string()).and_then(|c| {
-        match c.summary.revision < source.revision {
-            true => Err(format!(
-                "its latest revision is {}, but the cluster had reached {} before",
-                c.summary.revision, source.revision
-            )),
-            false => Ok(c),
-        }
-    });
-    let checked = match judged {
-        Ok(checked) => checked,
-        Err(reason) => {
-            std::fs::remove_dir_all(part).map_err(BackupError::io(part))?;
-            return Err(BackupError::Unsound {
-                member: source.member.label().to_owned(),
-                reason,
-            });
-        }
-    };
+    let made = Part::new(root, "etcd", taken)?;
+    let Part { set, dir, part, .. } = &made;
     let manifest = Manifest {
         version: 1,
         set: set.clone(),
@@ -83,24 +48,76 @@ pub async fn take(
         paths: Vec::new(),
         nodes: Vec::new(),
         missing: Vec::new(),
-        snapshot: Some(Snapshot {
-            file: FILE.to_owned(),
-            size: checked.size,
-            sha256: checked.sha256,
-            cluster_id: format!("{:x}", source.cluster_id),
-            member_id: format!("{:x}", source.member.id),
-            member: source.member.label().to_owned(),
-            etcd_version: source.etcd_version.clone(),
-            revision_before: source.revision,
-            raft_index: source.raft_index,
-            without_majority: source.without_majority,
-            summary: checked.summary,
-        }),
+        snapshot: Some(snapshot_into(part, etcd, source, sink).await?),
+        cluster: None,
+        kubernetes_version: None,
+        stored: Vec::new(),
     };
     finish(root, part, dir, &manifest)?;
     Ok(Set {
         dir: dir.clone(),
         manifest,
+    })
+}
+
+/// Take a snapshot into a directory, read it back, and say what it is.
+pub(in crate::backup) async fn snapshot_into(
+    dir: &Path,
+    etcd: &Etcd,
+    source: &Source,
+    sink: &dyn Sink,
+) -> Result<Snapshot, BackupError> {
+    let path = dir.join(FILE);
+    let mut file = tokio::fs::File::from_std(private_file(&path)?);
+    let meter = Meter::new(sink);
+    etcd.snapshot(&source.member, &mut file, &|done, total| {
+        meter.tell(done, total);
+    })
+    .await
+    .map_err(BackupError::Snapshot)?;
+    file.sync_all().await.map_err(BackupError::io(&path))?;
+    drop(file);
+    let read = path.clone();
+    let checked = tokio::task::spawn_blocking(move || check(&read))
+        .await
+        .map_err(std::io::Error::other)
+        .map_err(BackupError::io(&path))?;
+    let unsound = |reason| BackupError::Unsound {
+        member: source.member.label().to_owned(),
+        reason,
+    };
+    let checked = checked.map_err(|why| unsound(why.to_string()))?;
+    if checked.summary.revision < source.revision {
+        return Err(unsound(format!(
+            "its latest revision is {}, but the cluster had reached {} before",
+            checked.summary.revision, source.revision
+        )));
+    }
+    let hash_kv = hash(etcd, source, checked.summary.revision).await;
+    Ok(Snapshot {
+        file: FILE.to_owned(),
+        size: checked.size,
+        sha256: checked.sha256,
+        cluster_id: format!("{:x}", source.cluster_id),
+        member_id: format!("{:x}", source.member.id),
+        member: source.member.label().to_owned(),
+        etcd_version: source.etcd_version.clone(),
+        revision_before: source.revision,
+        raft_index: source.raft_index,
+        without_majority: source.without_majority,
+        summary: checked.summary,
+        members: source.members.clone(),
+        hash_kv,
+    })
+}
+
+/// None: the member has compacted the revision away since, or can't say without a majority.
+async fn hash(etcd: &Etcd, source: &Source, revision: i64) -> Option<HashKv> {
+    let (hash, compact_revision) = etcd.hash_kv(&source.member, revision).await.ok()?;
+    Some(HashKv {
+        revision,
+        compact_revision,
+        hash,
     })
 }
 

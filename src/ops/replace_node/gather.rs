@@ -410,12 +410,10 @@ impl Ground {
         {
             return Ok((Certificates::OnMachine, None));
         }
-        Ok(
-            match from_backup(&site.backups, home, &files, &authority, ca_path) {
-                Ok(set) => (Certificates::Backup(set.manifest.set.clone()), Some(set)),
-                Err(why) => (Certificates::Missing(why), None),
-            },
-        )
+        Ok(match from_backup(site, home, &files, &authority, ca_path) {
+            Ok(set) => (Certificates::Backup(set.manifest.set.clone()), Some(set)),
+            Err(why) => (Certificates::Missing(why), None),
+        })
     }
 }
 
@@ -495,7 +493,7 @@ fn unfit(
 }
 
 fn from_backup(
-    root: &Path,
+    site: &Site,
     home: &Place,
     files: &[&String],
     authority: &CertificateInfo,
@@ -510,10 +508,11 @@ fn from_backup(
                 home.host
             ))
     };
-    let set = backup::newest(root, &home.host, None).map_err(|e| missing(e.to_string()))?;
+    let set =
+        backup::newest(&site.backups, &home.host, None).map_err(|e| missing(e.to_string()))?;
     let name = set.manifest.set.clone();
-    let (_, archive) = set
-        .verified(&home.host)
+    let (_opened, archive) = set
+        .verified(&home.host, &site.backup_keys)
         .map_err(|e| missing(e.to_string()))?;
     for path in files {
         let Some(entry) = archive.file(path) else {

@@ -44,7 +44,7 @@ for c in /proc/[0-9]*/comm; do n=; read -r n 2>/dev/null <"$c"; [ "$n" = etcd ] 
 systemctl cat etcd.service >/dev/null 2>&1 && echo unit
 [ -x "$p" ] && echo "program $("$p" --version 2>/dev/null | head -n 1)"
 [ -d "$d" ] && echo directory
-if [ -d "$d" ] && [ -n "$(ls -A "$d" | grep -vx lost+found)" ]; then
+if [ -d "$d" ] && [ -n "$(ls -A "$d" | grep -vxE 'lost\+found|(member\.before|restoring)-.*')" ]; then
   w=$(ls "$d"/member/wal/*.wal 2>/dev/null | head -n 1)
   if [ -n "$w" ]; then echo "log $(head -c {} "$w" | base64 | tr -d '\n')"; else echo other; fi
 else echo empty; fi

@@ -8,7 +8,7 @@ mod act;
 mod environment;
 mod facts;
 mod gather;
-mod machine;
+pub(super) mod machine;
 mod parts;
 mod plan;
 mod shape;
@@ -29,6 +29,11 @@ use crate::play::facts::Cache;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
+
+/// The program and the user of a unit file, where it names them.
+pub(super) fn unit(text: &str) -> (Option<String>, Option<String>) {
+    work::Donor::read_unit(text)
+}
 
 /// The verb, as runs record it.
 pub const COMMAND: &str = "replace-node";

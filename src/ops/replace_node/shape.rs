@@ -123,7 +123,9 @@ pub(super) async fn check_certificates(work: &Work) -> Result<Check, Failure> {
     let Some(set) = &work.set else {
         return Ok(Check::Done("they are on the machine".to_owned()));
     };
-    let (_, archive) = set.verified(&work.home.host).map_err(backup_failure)?;
+    let (_opened, archive) = set
+        .verified(&work.home.host, &work.site.backup_keys)
+        .map_err(backup_failure)?;
     for entry in backup::chosen(archive, &[CERTIFICATES.to_owned()]) {
         if entry.sha256.is_empty() {
             continue;
@@ -172,6 +174,7 @@ pub(super) async fn certify(work: &Work) -> Result<(), Failure> {
     };
     let options = RestoreOptions {
         only: vec![CERTIFICATES.to_owned()],
+        keys: work.site.backup_keys.clone(),
         ..RestoreOptions::default()
     };
     // Compared with the live authority when the plan was made.

@@ -1,15 +1,17 @@
 //! `kopsrun restore`: puts archives back.
 
-use super::context::Context;
-use super::failure::{Failure, Kind};
-use super::record;
-use super::site::Operation;
+mod etcd;
+
 use crate::backup::RestoreOptions;
+use crate::cli::context::Context;
+use crate::cli::failure::{Failure, Kind};
+use crate::cli::site::Operation;
+use crate::cli::{block_on, record};
 use crate::journal::{Event, Holder, RunEnd, Sink};
 use crate::ops::certs::{self, Restore as Wanted, RestoreFailure};
 use clap::{Args, Subcommand};
 
-/// Put archives back
+/// Put backups back: certificates of a node, or etcd of a cluster that has lost its quorum
 #[derive(Debug, Args)]
 pub(super) struct Restore {
     #[command(subcommand)]
@@ -19,6 +21,8 @@ pub(super) struct Restore {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Certs(Certs),
+    Etcd(etcd::Etcd),
+    Commit(etcd::Commit),
 }
 
 const EXAMPLES: &str = "\
@@ -52,7 +56,14 @@ struct Certs {
 }
 
 pub(super) fn run(args: &Restore, context: &Context) -> Result<u8, Failure> {
-    let Verb::Certs(args) = &args.verb;
+    match &args.verb {
+        Verb::Certs(args) => certs(args, context),
+        Verb::Etcd(args) => etcd::run(args, context),
+        Verb::Commit(args) => etcd::commit(args, context),
+    }
+}
+
+fn certs(args: &Certs, context: &Context) -> Result<u8, Failure> {
     let site = args.operation.site(context)?;
     if !site.inventory.has_host(&args.node) {
         return Err(Failure::new(
@@ -75,10 +86,11 @@ pub(super) fn run(args: &Restore, context: &Context) -> Result<u8, Failure> {
             check: args.check,
             only: args.only.clone(),
             force_ca: args.force_ca,
+            keys: site.backup_keys.clone(),
         },
         yes: args.yes,
     };
-    super::block_on(context, async {
+    block_on(context, async {
         let restored = certs::restore(&site, &wanted, &Holder::of(record.meta()), &record).await;
         let (end, exit_code, message) = match &restored {
             Ok(done) if done.declined => (
