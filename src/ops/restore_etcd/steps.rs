@@ -82,9 +82,7 @@ pub(super) fn sentence(action: Action) -> &'static str {
             "the same hash of all keys on every member, and no fewer keys than in the set"
         }
         Action::ControlPlane => "the kubelets get the manifests back",
-        Action::Backup => {
-            "the first set under the cluster's new id; older ones remain its own"
-        }
+        Action::Backup => "the first set under the cluster's new id; older ones remain its own",
     }
 }
 
