@@ -184,26 +184,14 @@ impl Run {
                     "`serial:` takes a number of hosts, a share as `20%`, or a list of these.",
                 ))
             })?;
-        let force = self.of_play(
-            play.force_handlers.as_ref(),
-            &templar,
-            ("force_handlers", "bool", boolean),
-        )?;
-        let max_fail = self.of_play(
-            play.max_fail_percentage.as_ref(),
-            &templar,
-            ("max_fail_percentage", "float", percentage),
-        )?;
-        self.of_play(
-            play.gather_facts.as_ref(),
-            &templar,
-            ("gather_facts", "bool", boolean),
-        )?;
-        self.of_play(
-            play.gather_timeout.as_ref(),
-            &templar,
-            ("gather_timeout", "int", number),
-        )?;
+        let force = ("force_handlers", play.force_handlers.as_ref());
+        let force = self.of_play(force, &templar, "bool", boolean)?;
+        let max_fail = ("max_fail_percentage", play.max_fail_percentage.as_ref());
+        let max_fail = self.of_play(max_fail, &templar, "float", percentage)?;
+        let gather = ("gather_facts", play.gather_facts.as_ref());
+        self.of_play(gather, &templar, "bool", boolean)?;
+        let timeout = ("gather_timeout", play.gather_timeout.as_ref());
+        self.of_play(timeout, &templar, "int", number)?;
         for hosts_of_batch in batches {
             let before = self.recap.out();
             let count = hosts_of_batch.len();
@@ -226,14 +214,17 @@ impl Run {
         Ok(true)
     }
 
-    /// The value of a play's keyword: its name, what it has to be, and how it becomes that.
+    /// The value of a play's keyword, as `convert` makes it; the error: it isn't of that kind.
     fn of_play<T>(
         &self,
-        var: Option<&Var>,
+        named: (&str, Option<&Var>),
         templar: &Templar,
-        (field, kind, convert): (&str, &str, fn(&Value) -> Option<T>),
+        kind: &str,
+        convert: fn(&Value) -> Option<T>,
     ) -> Result<Option<T>, Stop> {
-        let Some(var) = var else { return Ok(None) };
+        let (field, Some(var)) = named else {
+            return Ok(None);
+        };
         let value = render(templar, var).map_err(Stop::Refused)?;
         if matches!(value, Value::None) || Templar::is_omit(&value) {
             return Ok(None);

@@ -174,7 +174,7 @@ impl Pass<'_> {
                 "rescue" => sections[1] = Some(value),
                 "always" => sections[2] = Some(value),
                 "name" => {
-                    name = self.ok(setting::one_text(value, "name").and_then(|()| var(value)))
+                    name = self.ok(setting::one_text(value, "name").and_then(|()| var(value)));
                 }
                 _ => {
                     if self.common(&mut keywords, value, &found) == Some(false) {
