@@ -138,7 +138,7 @@ impl Attempt {
     }
 
     /// True for `no_log`; what can't be decided is hidden.
-    fn hides(&self, templar: &Templar) -> bool {
+    pub(super) fn hides(&self, templar: &Templar) -> bool {
         let keep = Rendered {
             frame: &self.task.frame,
             templar,

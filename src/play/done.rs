@@ -56,6 +56,8 @@ pub(super) struct Include {
     pub locals: IndexMap<String, Value>,
     /// The label of the loop's item.
     pub label: Option<String>,
+    /// `no_log`.
+    pub hidden: bool,
 }
 
 /// What is included; equal ones of several hosts run together.

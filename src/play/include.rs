@@ -56,6 +56,7 @@ pub(super) fn ask(call: &Call<'_>) -> Result<Done, Problem> {
             what,
             locals: call.locals.clone(),
             label: None,
+            hidden: call.attempt.hides(call.templar),
         })))
 }
 
@@ -83,6 +84,7 @@ impl Include {
             what: self.what.clone(),
             locals: self.locals.clone(),
             label: self.label.clone(),
+            hidden: self.hidden,
         }
     }
 
@@ -293,10 +295,11 @@ fn included(include: &Include, hosts: &[HostName]) -> Event {
         },
         hosts: hosts.iter().map(ToString::to_string).collect(),
         // As Ansible, which doesn't show what Python takes for nothing.
-        item: include
-            .label
-            .clone()
-            .filter(|label| !matches!(label.as_str(), "" | "0" | "False" | "None" | "[]" | "{}")),
+        item: match include.hidden {
+            true => Some("(censored due to no_log)".to_owned()),
+            false => include.label.clone(),
+        }
+        .filter(|label| !matches!(label.as_str(), "" | "0" | "False" | "None" | "[]" | "{}")),
     }
 }
 

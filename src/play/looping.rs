@@ -238,10 +238,7 @@ impl Attempt {
         };
         let short = lookup.rsplit('.').next().unwrap_or(lookup);
         let terms = if short == "first_found" {
-            // Undefined names only drop their candidate.
-            templar
-                .render(&looping.terms.value)
-                .unwrap_or_else(|_| looping.terms.value.clone())
+            defined(templar, &looping.terms.value).unwrap_or_else(|| Value::list(Vec::new()))
         } else {
             render(templar, &looping.terms)?
         };
@@ -307,6 +304,24 @@ fn collect(host_done: &mut HostDone, turns: Vec<HostDone>) {
         done.notify = notify;
     }
     host_done.done = done;
+}
+
+/// What of a value can be rendered: names that aren't defined only drop the text that uses them.
+fn defined(templar: &Templar, value: &Value) -> Option<Value> {
+    match value {
+        Value::List(items) => {
+            let items = items.read().ok()?.clone();
+            let items = items.iter().filter_map(|item| defined(templar, item));
+            Some(Value::list(items.collect()))
+        }
+        Value::Dict(entries) => {
+            let entries = entries.read().ok()?.clone().into_iter();
+            let entries =
+                entries.filter_map(|(name, value)| Some((name, defined(templar, &value)?)));
+            Some(Value::dict(entries.collect()))
+        }
+        other => templar.render(other).ok(),
+    }
 }
 
 /// What a lookup or `loop` takes as a list.

@@ -10,7 +10,23 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 use std::path::{Path, PathBuf};
 
+/// What can't be read is told as `message`, as Ansible does.
 pub(super) fn run(call: &Call<'_>) -> Result<Done, Problem> {
+    match read(call) {
+        Err(Problem::Failed(fault)) => {
+            let mut done = Done::changed(false)
+                .with("failed", true)
+                .with("ansible_facts", Json::Object(Map::new()))
+                .with("ansible_included_var_files", Vec::<String>::new())
+                .with("message", fault.message.clone());
+            done.fault = Some(fault);
+            Ok(done)
+        }
+        other => other,
+    }
+}
+
+fn read(call: &Call<'_>) -> Result<Done, Problem> {
     let files = match call.text("dir") {
         Some(dir) => below(call, &dir)?,
         None => {
@@ -151,13 +167,11 @@ impl Walk {
                 found.push(path);
             } else if !self.lenient && self.pattern.is_none() {
                 return Err(Fault::new(format!(
-                    "{} has no extension of a file of variables",
-                    path.display()
-                ))
-                .hint(format!(
-                    "Known are {}; set `ignore_unknown_extensions: true` to leave others out.",
+                    "{} does not have a valid extension: {}",
+                    path.display(),
                     self.extensions.join(", ")
-                )));
+                ))
+                .hint("Set `ignore_unknown_extensions: true` to leave others out."));
             }
         }
         if self.depth == 0 || level < self.depth {

@@ -239,10 +239,16 @@ impl<'a> Interp<'a> {
         Ok(Flow::Next)
     }
 
+    /// Values are printed as Ansible's native mode prints them.
+    fn is_native(&self) -> bool {
+        self.templar.settings().native
+    }
+
     fn print(&mut self, expr: &Expr) -> Outcome<()> {
         let value = self.eval(expr)?;
+        let native = self.is_native();
         self.out
-            .value(value)
+            .value(value, native)
             .map_err(|mistake| at(mistake, expr.span))
     }
 
@@ -433,8 +439,9 @@ impl<'a> Interp<'a> {
         args.named.push(("caller".into(), caller));
         let function = self.eval(function)?;
         let value = self.call_value(&function, args, call.span)?;
+        let native = self.is_native();
         self.out
-            .value(value)
+            .value(value, native)
             .map_err(|mistake| at(mistake, call.span))
     }
 
@@ -443,8 +450,9 @@ impl<'a> Interp<'a> {
         let captured =
             self.capture(|interp| interp.inside(frame, |interp| interp.body(body).map(|_| ())))?;
         let value = self.filter_chain(filter, captured)?;
+        let native = self.is_native();
         self.out
-            .value(value)
+            .value(value, native)
             .map_err(|mistake| at(mistake, filter.span))
     }
 

@@ -27,12 +27,12 @@ impl Output {
         }
     }
 
-    /// A printed value: None prints as nothing, undefined is an error wherever it hides.
-    pub fn value(&mut self, value: Value) -> Result<(), Mistake> {
+    /// A printed value: None prints as nothing (not so in native mode), undefined is an error wherever it hides.
+    pub fn value(&mut self, value: Value, native: bool) -> Result<(), Mistake> {
         let survey = Survey::of(&value)?;
         self.untrusted |= survey.untrusted;
         self.none = matches!(value, Value::None) && self.only.is_none() && !self.joined;
-        let value = if matches!(value, Value::None) || value.is_lenient() {
+        let value = if matches!(value, Value::None) && !native || value.is_lenient() {
             Value::from("")
         } else {
             value

@@ -5,7 +5,7 @@ use super::{Filter, filter};
 use crate::content::template::TemplateError;
 use crate::content::template::eval::args::{Args, flag, required, text_of, truth};
 use crate::content::template::eval::{Interp, Outcome};
-use crate::content::value::{Mistake, Value};
+use crate::content::value::Value;
 
 pub(super) const FILTERS: &[Filter] = &[
     filter("default", default, ("'' | default('x', true)", "'x'")),
@@ -85,10 +85,11 @@ fn extract(interp: &mut Interp, value: &Value, args: Args) -> Outcome {
         Some(Value::List(more)) => keys.extend(crate::content::value::read(&more).iter().cloned()),
         Some(more) => keys.push(more),
     }
-    if let Value::Undefined(missing) = &found {
-        return Err(Mistake::undefined(missing).into());
-    }
     for key in keys {
+        // What isn't there stays so, whatever is asked of it.
+        if found.is_undefined() {
+            break;
+        }
         let shown = || format!("…[{}]", key.repr());
         found = interp.item(&found, &key, shown)?;
     }

@@ -55,7 +55,9 @@ pub fn read(text: &str, options: Options) -> Result<Ini, String> {
             .and_then(|rest| Some(rest.split_at(rest.find(']')?).0))
         {
             if ini.sections.contains_key(name) {
-                return Err(format!("line {number}: section '{name}' stands twice"));
+                return Err(format!(
+                    "line {number}: Duplicate section in the file: '{name}'"
+                ));
             }
             if name != DEFAULT {
                 ini.sections.insert(name.to_owned(), Section::new());
@@ -88,7 +90,7 @@ pub fn read(text: &str, options: Options) -> Result<Ini, String> {
             .is_some()
         {
             return Err(format!(
-                "line {number}: '{name}' stands twice in section '{current}'"
+                "line {number}: Duplicate option in '{current}': '{name}'"
             ));
         }
         open = Some((name, indent));

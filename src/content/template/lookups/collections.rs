@@ -154,12 +154,7 @@ pub(super) fn subelements(_: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>
             .into_values()
             .collect(),
         Value::List(_) => elements.iterate()?,
-        _ => {
-            return Err(TemplateError::new(
-                "subelements lookup expects a list of two or three items, first a dict or a list, second a string \
-                 pointing to the subkey",
-            ));
-        }
+        single => vec![single.clone()],
     };
     let mut pairs = Vec::new();
     for element in elements {

@@ -6,7 +6,7 @@ use crate::content::template::eval::{Interp, Outcome};
 use crate::content::template::filters;
 use crate::content::template::syntax::{self, Options};
 use crate::content::template::{TemplateError, about};
-use crate::content::value::Value;
+use crate::content::value::{Text, Value};
 use indexmap::IndexMap;
 use std::path::PathBuf;
 
@@ -86,7 +86,9 @@ pub(super) fn template(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Valu
         .take("template_vars")
         .and_then(|vars| vars.entries())
         .unwrap_or_default();
-    args.take("jinja2_native");
+    let native = args.take_flag("jinja2_native", false);
+    // In native mode what a file gives is text that stays so, unless it is asked for natively.
+    let stays_text = interp.templar.settings().native && !native;
     let mut options = Options::file();
     for name in OPTIONS {
         if let Some(value) = args.take(name) {
@@ -120,7 +122,13 @@ pub(super) fn template(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Valu
         let value = interp
             .other(&vars, &parsed, body, convert)
             .map_err(in_file)?;
-        found.push(value);
+        found.push(if stays_text {
+            let mut text = Text::new(value.to_text(), !value.holds_untrusted());
+            text.stays_text = true;
+            Value::Str(text)
+        } else {
+            value
+        });
     }
     Ok(found)
 }

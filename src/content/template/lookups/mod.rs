@@ -247,6 +247,7 @@ pub fn call(interp: &mut Interp, mut args: Args, mut want_list: bool) -> Outcome
     let texts: Option<Vec<&str>> = found.iter().map(Value::as_str).collect();
     Ok(match texts {
         Some(texts) if allow_unsafe => Value::from(texts.join(",")),
+        Some(_) if found.len() == 1 => found[0].clone(),
         Some(texts) => Value::untrusted(texts.join(",")),
         None if found.len() == 1 => found[0].clone(),
         None => Value::list(found),

@@ -23,8 +23,11 @@ fn number(text: &str) -> Outcome<i64> {
         Some("0o") => (&text[2..], 8),
         _ => (text, 10),
     };
-    i64::from_str_radix(digits, radix)
-        .map_err(|_| TemplateError::new(format!("sequence: can't parse '{text}' as a number")))
+    i64::from_str_radix(digits, radix).map_err(|_| {
+        TemplateError::new(format!(
+            "Invalid type for a number of the sequence, int was expected: {text}"
+        ))
+    })
 }
 
 impl Sequence {
