@@ -123,7 +123,7 @@ pub(super) struct Connection {
         value_name = "FILE"
     )]
     pub connection_password_file: Option<PathBuf>,
-    /// How many hosts work at once [default: 50]
+    /// How many hosts work at once [default: 64 for each processor]
     #[arg(short, long, value_name = "N")]
     pub forks: Option<usize>,
     /// Accept this host's changed or new key (it was replaced); may be given several times

@@ -3,6 +3,7 @@
 use super::args::{Connection, Escalation, Format, Hosts, Output, When};
 use super::config::Config;
 use super::failure::{Failure, Kind};
+use super::machine;
 use super::vault::secrets::{self, Asking, Secrets};
 use super::{callbacks, programs, warnings};
 use crate::content::inventory::{self, Broken, Inventory};
@@ -337,11 +338,11 @@ impl Context {
         })
     }
 
-    /// How many hosts work at the same time.
+    /// How many hosts work at the same time: as typed, as settings say, else what this machine can do.
     pub(super) fn forks(&self, typed: Option<usize>) -> usize {
-        let configured = self.config.integer("DEFAULT_FORKS");
-        let configured = configured.and_then(|forks| usize::try_from(forks).ok());
-        typed.or(configured).unwrap_or(1).max(1)
+        let configured = self.config.given("DEFAULT_FORKS");
+        let configured = configured.and_then(|forks| forks.trim().parse().ok());
+        typed.or(configured).unwrap_or_else(machine::forks).max(1)
     }
 
     /// A path as it was typed, with `~` resolved.

@@ -3,6 +3,7 @@
 use super::args::{Connection, Escalation, Hosts, Records, Run};
 use super::context::Context;
 use super::failure::Failure;
+use super::profile::Wanted;
 use super::{plays, record};
 use crate::content::inventory::Unknown;
 use crate::play::{Request, Source};
@@ -74,5 +75,5 @@ pub(super) fn run(args: &Exec, context: &Context) -> Result<u8, Failure> {
         &args.records,
         context,
     )?;
-    plays::run(request, &args.connection, record, context)
+    plays::run(request, &args.connection, record, &Wanted::Nothing, context)
 }

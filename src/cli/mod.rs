@@ -23,8 +23,10 @@ mod facts;
 mod failure;
 mod inventory;
 mod listing;
+mod machine;
 mod play;
 mod plays;
+mod profile;
 mod programs;
 mod record;
 mod replace_node;
@@ -173,6 +175,7 @@ fn block_on(
     context: &Context,
     work: impl Future<Output = Result<u8, Failure>>,
 ) -> Result<u8, Failure> {
+    machine::open_many_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -3,6 +3,7 @@
 use super::args::{Connection, Escalation, Format, Hosts, Records, Run};
 use super::context::Context;
 use super::failure::{Failure, Kind};
+use super::profile::Wanted;
 use super::{listing, plays, record};
 use crate::play::{Asker, Request, Retry, Source};
 use clap::Args;
@@ -49,6 +50,9 @@ pub(super) struct Play {
     /// Forget the cached facts of the hosts first
     #[arg(long = "flush-cache")]
     flush_cache: bool,
+    /// Show afterwards where the time went; a trace for chrome://tracing goes into FILE, else into the record of the run
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    profile: Option<String>,
     #[command(flatten)]
     only: Only,
     #[command(flatten)]
@@ -139,7 +143,8 @@ pub(super) fn run(args: &Play, context: &Context) -> Result<u8, Failure> {
         &args.records,
         context,
     )?;
-    plays::run(request, &args.connection, record, context)
+    let profile = Wanted::of(args.profile.as_deref(), context);
+    plays::run(request, &args.connection, record, &profile, context)
 }
 
 /// Whoever types at standard input: `--step` asks there, also where it is no terminal, as ansible-playbook does.

@@ -6,11 +6,13 @@ use super::connections;
 use super::context::Context;
 use super::extra_vars;
 use super::failure::{Failure, Kind};
+use super::profile::{self, Wanted};
 use super::{programs, record, warnings};
 use crate::content::ansible::Installed;
 use crate::content::inventory::{Inventory, Unknown};
 use crate::content::place::Cause;
 use crate::journal::{self, Event, RunEnd, Sink};
+use crate::play::profile::Profile;
 use crate::play::{
     self, Asker, FactSettings, Gathering, Links, PlayError, Request, Source, Summary, Tell,
 };
@@ -166,17 +168,25 @@ pub(super) fn own_facts(context: &Context) -> PathBuf {
 
 /// Runs the plays and records how they ended.
 pub(super) fn run(
-    request: Request,
+    mut request: Request,
     connection: &Connection,
     record: journal::Run,
+    wanted: &Wanted,
     context: &Context,
 ) -> Result<u8, Failure> {
     let pool = connections::pool(connection, context)?;
+    let profile = (!wanted.is_nothing()).then(Arc::<Profile>::default);
+    request.profile.clone_from(&profile);
     let record = Arc::new(record);
     super::block_on(context, async {
         let sink: Arc<dyn Sink> = Arc::clone(&record) as Arc<dyn Sink>;
-        let result = play::run(&request, Arc::new(Links::new(pool)), sink).await;
-        finish(result, record.as_ref())
+        let links = Links::new(pool).profiled(profile.clone());
+        let result = play::run(&request, Arc::new(links), sink).await;
+        let code = finish(result, record.as_ref())?;
+        if let Some(profile) = &profile {
+            profile::tell(profile, wanted, record.as_ref(), context)?;
+        }
+        Ok(code)
     })
 }
 

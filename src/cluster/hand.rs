@@ -106,6 +106,7 @@ impl Hand {
                 .map(|b| format!("{b:02x}"))
                 .collect(),
             size: content.len() as u64,
+            inline: None,
         }];
         let blobs = IndexMap::from([("content".to_owned(), Blob::Bytes(content.into()))]);
         self.run(task, blobs).await.map(|outcome| outcome.changed)

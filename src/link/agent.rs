@@ -24,6 +24,8 @@ pub(super) struct Agent {
     pub(super) hello: Hello,
     /// Ended with the agent; then its streams close and it ends on the host.
     reading: AbortHandle,
+    /// Tasks that the agent may be given: a thousand hosts may delegate to one at the same time.
+    turns: Semaphore,
 }
 
 impl Drop for Agent {
@@ -117,6 +119,7 @@ impl Agent {
             shared,
             hello,
             reading: reading.abort_handle(),
+            turns: Semaphore::new(host::MAX_TASKS),
         }
     }
 
@@ -137,6 +140,7 @@ impl Agent {
         task: Task,
         blobs: Arc<dyn BlobSource>,
     ) -> Result<Outcome, LinkError> {
+        let _turn = self.turns.acquire().await;
         let (_guard, reply) = self.begin(task, blobs, None).await?;
         self.shared.settle(reply).await
     }
@@ -148,6 +152,7 @@ impl Agent {
         into: &mut (dyn AsyncWrite + Send + Unpin),
     ) -> Result<Outcome, LinkError> {
         let (sender, mut data) = mpsc::unbounded_channel::<Bytes>();
+        let _turn = self.turns.acquire().await;
         let (guard, reply) = self.begin(task, Arc::new(()), Some(sender)).await?;
         // Ends when the task is over: then nobody holds the sender any more.
         while let Some(bytes) = data.recv().await {

@@ -1,7 +1,9 @@
 //! Starting the agent on a host with one command: it runs the program that is there already, found by its hash, or
 //! receives it on standard input.
 //!
-//! The folder must be ours alone and able to execute; the file's owner and hash are checked before it runs.
+//! The folder must be ours and able to execute, and so must the file. What is received is checked by gzip's own sum, and
+//! without gzip by its hash. A file that is there is hashed only after it didn't start (`careful`): else the command forks
+//! nothing, because hashing five megabytes took as long as all the rest that a log-in costs the host.
 
 use super::settings::{AgentProgram, Agents};
 use flate2::Compression;
@@ -24,32 +26,42 @@ const MOST_NOISE: usize = 64 * 1024;
 /// The part of the script that doesn't depend on the programs. It runs under any POSIX shell; it has no single quote,
 /// no newline and no exclamation mark, so that csh, fish and zsh hand it on as it is.
 ///
-/// The script works with a umask and a locale of its own; the agent, and what tasks make, get the login's (`$o`, `$l`).
-/// `t DIR` tries one folder and only returns when it can't be used. `$h` is the wanted SHA-256, `$skip` holds folders
-/// that failed before, `$r` collects reasons as `DIR=REASON|`.
-const SCRIPT: &str = concat!(
+/// The search works with a umask and a locale of its own; the agent, and what tasks make, get the login's (`$o`, `$l`).
+/// `q DIR` runs the program if it is there, by what the shell can see without forking. `t DIR` tries one folder and only
+/// returns when it can't be used. `$h` is the wanted SHA-256, `$v` is set when files are to be hashed, `$skip` holds
+/// folders that failed before, `$r` collects reasons as `DIR=REASON|`.
+const FUNCTIONS: &str = concat!(
     "k() { sha256sum < \"$1\" 2>/dev/null || openssl dgst -sha256 -r < \"$1\" 2>&1; }; ",
     "n() { r=\"$r$d=$1|\"; }; ",
-    "x() { if [ -x \"$f\" ]; then echo \"kopsrun-boot run $d\"; umask $o; ",
-    "if [ -n \"$l\" ]; then LC_ALL=$l; else unset LC_ALL; fi; exec \"$f\" --stdio; fi; }; ",
+    "x() { if [ -x \"$f\" ]; then echo \"kopsrun-boot run $d\"; if [ \"$o\" ]; then umask $o; ",
+    "if [ -n \"$l\" ]; then LC_ALL=$l; else unset LC_ALL; fi; fi; exec \"$f\" --stdio; fi; }; ",
+    "q() { d=$1; f=$d/agent-$h; case \"$v $skip \" in *\" $d \"* | v*) return;; esac; if [ -L \"$d\" ]; then return; fi; ",
+    "if [ -O \"$d\" ] && [ -f \"$f\" ] && [ -O \"$f\" ]; then x; fi; }; ",
     "t() { d=$1; f=$d/agent-$h; ",
     "case \" $skip \" in *\" $d \"*) n \"cannot execute here\"; return;; esac; ",
     "if [ -L \"$d\" ]; then n \"is a symbolic link\"; return; fi; ",
     "if [ -d \"$d\" ]; then :; else e=$(mkdir -p \"$d\" 2>&1) || { n \"$e\"; return; }; fi; ",
     "if [ -O \"$d\" ]; then :; else n \"belongs to somebody else\"; return; fi; ",
     "case $(ls -ld \"$d\") in drwx------*) ;; *) chmod 700 \"$d\" || { n \"mode is not 0700\"; return; };; esac; ",
-    "if [ -f \"$f\" ] && [ -O \"$f\" ]; then case $(k \"$f\") in $h*) x; n \"mounted noexec\"; return;; esac; fi; ",
+    "if [ -f \"$f\" ] && [ -O \"$f\" ]; then case ${v:-$h}$(if [ \"$v\" ]; then k \"$f\"; fi) in v$h* | $h) ",
+    "x; n \"mounted noexec\"; return;; esac; fi; ",
     "p=$d/t.$$; e=$({ : > \"$p\"; } 2>&1) || { n \"$e\"; return; }; chmod 700 \"$p\"; ",
     "if [ -x \"$p\" ]; then :; else rm -f \"$p\"; n \"mounted noexec\"; return; fi; ",
     "echo \"kopsrun-boot need $a $z $d\"; read -r c || exit 0; ",
     "e=$({ head -c \"$c\" | { $u > \"$p\"; s=$?; cat > /dev/null; exit $s; }; } 2>&1) ",
     "|| { rm -f \"$p\"; n \"$e\"; return; }; ",
-    "case $(k \"$p\") in $h*) ;; *) e=$(k \"$p\"); rm -f \"$p\"; n \"damaged on the way: $e\"; return;; esac; ",
+    "case $z$v in gz) ;; *) case $(k \"$p\") in $h*) ;; *) e=$(k \"$p\"); rm -f \"$p\"; ",
+    "n \"damaged on the way: $e\"; return;; esac;; esac; ",
     "rm -f \"$d\"/agent-*; mv -f \"$p\" \"$f\" || { n \"cannot rename\"; return; }; ",
     "find \"$d\" -name \"t.*\" -mtime +0 -exec rm -f {} + 2>/dev/null; ",
     "x; n \"cannot execute here\"; }; ",
+    "b=${XDG_CACHE_HOME:-$HOME/.cache}/kopsrun; ",
+);
+
+/// The folders, in the order in which they are tried.
+const SEARCH: &str = concat!(
     "if command -v gzip > /dev/null 2>&1; then z=gz; u=\"gzip -dc\"; else z=raw; u=cat; fi; ",
-    "t \"${XDG_CACHE_HOME:-$HOME/.cache}/kopsrun\"; i=$(id -u); ",
+    "t \"$b\"; i=$(id -u); ",
     "t /var/tmp/kopsrun-$i; t /run/user/$i/kopsrun; t /dev/shm/kopsrun-$i; t /tmp/kopsrun-$i; ",
     "echo \"kopsrun-boot fail $r\" | tr \"\\n\" \" \"; echo",
 );
@@ -100,8 +112,8 @@ impl Programs {
         Ok(Self { programs })
     }
 
-    /// The command for a login shell of any kind.
-    pub(super) fn command(&self, skip: &[String]) -> String {
+    /// The command for a login shell of any kind. `careful`: a program that is there already is hashed before it runs.
+    pub(super) fn command(&self, careful: bool, skip: &[String]) -> String {
         let mut cases = String::new();
         for program in &self.programs {
             let others = match program.arch.as_str() {
@@ -116,9 +128,16 @@ impl Programs {
             )
             .expect("a String takes all");
         }
+        // A program that is there must be for this machine: with one alone there is nothing to ask.
+        let quick = match &self.programs[..] {
+            [only] => format!("h={}; q \"$b\"; ", only.sha256),
+            _ => String::new(),
+        };
         format!(
-            "exec /bin/sh -c 'o=$(umask); l=$LC_ALL; LC_ALL=C; export LC_ALL; umask 077; skip=\"{}\"; m=$(uname -m); \
-             case $m in {cases}*) echo \"kopsrun-boot arch $m\"; exit 0;; esac; {SCRIPT}'",
+            "exec /bin/sh -c 'v={}; skip=\"{}\"; {FUNCTIONS}{quick}\
+             o=$(umask); l=$LC_ALL; LC_ALL=C; export LC_ALL; umask 077; m=$(uname -m); \
+             case $m in {cases}*) echo \"kopsrun-boot arch $m\"; exit 0;; esac; {SEARCH}'",
+            if careful { "v" } else { "" },
             skip.join(" ")
         )
     }

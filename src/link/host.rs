@@ -14,8 +14,9 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
-/// How often another folder is tried after the agent couldn't be executed in one that looked right.
-const BOOT_TRIES: usize = 6;
+/// How often another folder is tried after the agent couldn't be executed in one that looked right, and once more for a
+/// closer look.
+const BOOT_TRIES: usize = 7;
 
 pub(super) struct Host {
     pub(super) target: Target,
@@ -138,9 +139,9 @@ impl Host {
                 };
                 let _permit = pool.connects.acquire().await;
                 let via = pool.bastion(self.name(), before).await?;
-                Ok(Carrier::Ssh(Arc::new(
-                    pool.hop(self.name(), last, via).await?,
-                )))
+                // The agent's program is read and hashed while the host shakes hands.
+                let (ssh, _) = tokio::join!(pool.hop(self.name(), last, via), pool.programs());
+                Ok(Carrier::Ssh(Arc::new(ssh?)))
             }
         }
     }
@@ -180,9 +181,11 @@ impl Host {
             .programs()
             .await
             .map_err(|reason| self.no_agent(reason))?;
-        let mut skip = Vec::new();
+        let (mut careful, mut skip) = (false, Vec::new());
         for _ in 0..BOOT_TRIES {
-            let mut streams = self.open(carrier, &programs.command(&skip)).await?;
+            let mut streams = self
+                .open(carrier, &programs.command(careful, &skip))
+                .await?;
             let booted = bootstrap::boot(
                 &mut streams.reader,
                 &mut streams.writer,
@@ -191,6 +194,13 @@ impl Host {
             );
             match booted.await {
                 Ok(hello) => return Ok(streams.start(self.name(), hello)),
+                // What was there isn't what was sent once (a torn write, somebody's file): look closely.
+                Err(
+                    BootFault::Ended {
+                        ran_in: Some(_), ..
+                    }
+                    | BootFault::Broken(_),
+                ) if !careful => careful = true,
                 // It looked executable and wasn't (SELinux, fapolicyd): try the next folder.
                 Err(BootFault::Ended {
                     ran_in: Some(folder),

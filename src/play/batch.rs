@@ -4,6 +4,7 @@ use super::attempt::Attempt;
 use super::done::{Done, Effect, HostDone, Include};
 use super::hosts::{Failure, Roster, Standing};
 use super::keep::{Rendered, as_text, number, render};
+use super::profile::Doing;
 use super::run::{Run, Stop};
 use super::store::lock;
 use super::view::TaskView;
@@ -17,6 +18,7 @@ use indexmap::IndexMap;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::Poll;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 /// A play that runs on a batch of its hosts.
@@ -231,9 +233,13 @@ impl Batch {
         let throttle = width
             .filter(|width| *width >= 1.0)
             .map(|width| self.throttle(task, width as usize));
+        let begun = Instant::now();
         let done = self
             .everywhere(task, &view, &name, &hosts, throttle, section)
             .await?;
+        if let Some(profile) = &self.run.request.profile {
+            profile.banner(&name, hosts.len(), begun);
+        }
         let bad = done
             .iter()
             .any(|one| one.done.unreachable && !one.stays || one.done.is_failed() && !one.ignored);
@@ -293,6 +299,7 @@ impl Batch {
                 rescuable: section.rescuable,
             };
             let (forks, throttle) = (Arc::clone(&self.run.forks), throttle.clone());
+            let (profile, asked) = (self.run.request.profile.clone(), Instant::now());
             let mut turn = Box::pin(async move {
                 let narrow = match throttle {
                     Some(throttle) => throttle.acquire_owned().await.ok(),
@@ -307,7 +314,15 @@ impl Batch {
                     Poll::Ready(taken) => taken,
                     Poll::Pending => turn.await,
                 };
-                (index, attempt.run().await)
+                let Some(profile) = profile else {
+                    return (index, attempt.run().await);
+                };
+                let (host, name) = (attempt.host.clone(), Arc::clone(&attempt.name));
+                profile.note(Doing::Queue, &host, &name, asked, Duration::ZERO);
+                let begun = Instant::now();
+                let done = attempt.run().await;
+                profile.note(Doing::Task, &host, &name, begun, Duration::ZERO);
+                (index, done)
             });
         }
         let mut found: Vec<Option<HostDone>> = hosts.iter().map(|_| None).collect();

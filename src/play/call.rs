@@ -582,8 +582,9 @@ impl<'a> Call<'a> {
         }
         let args = self.with_shell(module, args)?;
         let mut task = self.task(module, args)?;
+        let sums = &self.attempt.batch.run.sums;
         for (name, blob) in &blobs {
-            let found = super::hands::reference(name, blob);
+            let found = sums.reference(name, blob, blobs.len() == 1).await;
             task.blobs.push(found.map_err(|error| {
                 let what = match blob {
                     Blob::File(path) => path.display().to_string(),

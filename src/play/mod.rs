@@ -20,6 +20,7 @@ mod looping;
 mod meta;
 mod order;
 mod pool;
+pub mod profile;
 mod prompt;
 mod report;
 mod request;

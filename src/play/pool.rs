@@ -1,18 +1,20 @@
 //! Hands on hosts through links.
 
 use super::hands::{Blobs, Connect, Exec, Lost, Whereabouts};
+use super::profile::{Doing, Profile};
 use super::store::lock;
 use crate::link::{Link, LinkError, Pool, Target};
 use futures::future::BoxFuture;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The links of a pool. How a host is reached is worked out once for each set of its variables.
 pub struct Links {
     pool: Pool,
     targets: Mutex<HashMap<Whereabouts, Arc<Target>>>,
+    profile: Option<Arc<Profile>>,
 }
 
 impl Links {
@@ -20,7 +22,14 @@ impl Links {
         Self {
             pool,
             targets: Mutex::default(),
+            profile: None,
         }
+    }
+
+    /// Notes there how long hosts took to be reached, to start their agents, and to do what they were told.
+    #[must_use]
+    pub fn profiled(self, profile: Option<Arc<Profile>>) -> Self {
+        Self { profile, ..self }
     }
 
     fn target(&self, at: &Whereabouts) -> Result<Arc<Target>, LinkError> {
@@ -43,7 +52,29 @@ impl Links {
 
     async fn link(&self, at: &Whereabouts) -> Result<Link, LinkError> {
         let target = self.target(at)?;
-        self.pool.link(&target).await
+        let Some(profile) = &self.profile else {
+            return self.pool.link(&target).await;
+        };
+        let begun = Instant::now();
+        let link = self.pool.link(&target).await?;
+        profile.note(Doing::Connect, &at.name, "", begun, Duration::ZERO);
+        Ok(link)
+    }
+
+    /// The agent's start, on its own; without a profile it happens with the first task.
+    async fn start(&self, at: &Whereabouts, link: &Link) -> Result<(), LinkError> {
+        if let Some(profile) = &self.profile {
+            let begun = Instant::now();
+            link.hello().await?;
+            profile.note(Doing::Agent, &at.name, "", begun, Duration::ZERO);
+        }
+        Ok(())
+    }
+
+    fn remote(&self, at: &Whereabouts, begun: Instant, own: Duration) {
+        if let Some(profile) = &self.profile {
+            profile.note(Doing::Remote, &at.name, "", begun, own);
+        }
     }
 }
 
@@ -68,7 +99,12 @@ impl Connect for Links {
     ) -> BoxFuture<'a, Result<host::Outcome, Lost>> {
         Box::pin(async move {
             let link = self.link(at).await.map_err(lost)?;
-            link.run(task, blobs).await.map_err(lost)
+            self.start(at, &link).await.map_err(lost)?;
+            let begun = Instant::now();
+            let result = link.run(task, blobs).await.map_err(lost);
+            let took = result.as_ref().map_or(0, |outcome| outcome.micros);
+            self.remote(at, begun, Duration::from_micros(took));
+            result
         })
     }
 
@@ -93,7 +129,10 @@ impl Connect for Links {
                 .open(&into)
                 .await
                 .map_err(here)?;
+            self.start(at, &link).await.map_err(lost)?;
+            let begun = Instant::now();
             let outcome = link.fetch(task, &mut file).await.map_err(lost)?;
+            self.remote(at, begun, Duration::from_micros(outcome.micros));
             tokio::io::AsyncWriteExt::flush(&mut file)
                 .await
                 .map_err(here)?;
@@ -110,7 +149,9 @@ impl Connect for Links {
     ) -> BoxFuture<'a, Result<Exec, Lost>> {
         Box::pin(async move {
             let link = self.link(at).await.map_err(lost)?;
+            let begun = Instant::now();
             let output = link.exec(&command, stdin.as_deref()).await.map_err(lost)?;
+            self.remote(at, begun, Duration::ZERO);
             Ok(Exec {
                 rc: output.rc,
                 stdout: output.stdout,

@@ -1,5 +1,6 @@
 //! What a run of playbooks is asked to do, and what comes of it.
 
+use super::profile::Profile;
 use crate::content::ansible::Installed;
 use crate::content::inventory::Inventory;
 use crate::content::place::{Cause, Fault, Place};
@@ -29,7 +30,7 @@ pub struct Request {
     pub extra_vars: IndexMap<String, Value>,
     pub check: bool,
     pub diff: bool,
-    /// How many hosts work at the same time. None: the default of 50.
+    /// How many hosts work at the same time. None: 50.
     pub forks: Option<usize>,
     /// Skip every task before the first of this name (a glob, as in Ansible).
     pub start_at: Option<String>,
@@ -73,6 +74,8 @@ pub struct Request {
     pub step: Option<Arc<dyn Asker>>,
     /// The person who answers when `pause` asks; none: nobody is there.
     pub asker: Option<Arc<dyn Asker>>,
+    /// Collects where the time goes.
+    pub profile: Option<Arc<Profile>>,
     /// Show values that `no_log` hides. Only ever set by tests.
     pub show_no_log: bool,
     /// Cancelled by Ctrl-C: running tasks are cancelled on their hosts, the rest is not started.
@@ -203,6 +206,7 @@ impl Request {
             working_directory: PathBuf::from("."),
             step: None,
             asker: None,
+            profile: None,
             show_no_log: false,
             cancel: CancellationToken::new(),
         }

@@ -2,7 +2,7 @@
 
 use super::batch::{Batch, Section, absolute, percentage};
 use super::facts::Cache;
-use super::hands::Connect;
+use super::hands::{Connect, Sums};
 use super::hosts::Recap;
 use super::keep::{Rendered, as_text, boolean, number, render};
 use super::order::{batches, order};
@@ -40,6 +40,7 @@ pub(super) struct Run {
     pub forks: Arc<Semaphore>,
     pub width: usize,
     pub cache: Option<Cache>,
+    pub sums: Arc<Sums>,
     /// What `set_stats` keeps.
     pub stats: Arc<Stats>,
     pub warned: Mutex<HashSet<String>>,

@@ -1,7 +1,7 @@
 //! From a request to runs: everything is read and checked first.
 
 use super::facts::Cache;
-use super::hands::Connect;
+use super::hands::{Connect, Sums};
 use super::hosts::Recap;
 use super::request::{PlayError, Request, Source, Summary};
 use super::run::Run;
@@ -149,6 +149,7 @@ pub(super) async fn run(
     let store = Arc::new(Store::new(Arc::clone(&request.inventory)));
     let recap = Arc::new(Recap::default());
     let stats = Arc::new(Stats::default());
+    let sums = Arc::new(Sums::default());
     let mut waiting = request.start_at.is_some();
     let mut outcome = Ok(true);
     for one in ready {
@@ -166,6 +167,7 @@ pub(super) async fn run(
             forks: Arc::new(Semaphore::new(width)),
             width,
             cache: Cache::of(&request.facts),
+            sums: Arc::clone(&sums),
             stats: Arc::clone(&stats),
             warned: Mutex::default(),
             waiting: Mutex::new(waiting),

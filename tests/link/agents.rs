@@ -40,6 +40,24 @@ async fn the_program_is_sent_once() {
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
 }
 
+#[tokio::test]
+async fn a_program_that_was_torn_is_sent_again() {
+    let sshd = Sshd::usual();
+    stdout(&sshd.link().await.unwrap(), "true").await;
+    let folder = sshd.path().join("cache/kopsrun");
+    let file = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap();
+    let whole = std::fs::read(file.path()).unwrap();
+    for torn in [&b""[..], &whole[..1000], b"not a program\n"] {
+        // The one that runs can't be written to.
+        std::fs::remove_file(file.path()).unwrap();
+        std::fs::write(file.path(), torn).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        std::fs::set_permissions(file.path(), mode).unwrap();
+        assert_eq!(stdout(&sshd.link().await.unwrap(), "echo x").await, "x");
+        assert_eq!(std::fs::read(file.path()).unwrap(), whole);
+    }
+}
+
 const NOEXEC: &str =
     "for d in $D/cache /var/tmp /dev/shm; do mount -t tmpfs -o noexec tmpfs $d; done";
 const RUN_USER: &str =

@@ -49,6 +49,7 @@ async fn put(link: &Link, module: &str, blob: &Blob, content: &[u8], dest: &Path
         name: "content".to_owned(),
         sha1: sha1(content),
         size: content.len() as u64,
+        ..BlobRef::default()
     }];
     for changed in [true, false] {
         let blobs = IndexMap::from([("content".to_owned(), blob.clone())]);

@@ -4,6 +4,8 @@ use crate::process::{Process, find_program};
 use crate::users;
 use crate::wire::{Control, Frame, MAX_DATA, WINDOW, WireError};
 use crate::{BlobRef, Failure, Task};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use rustix::process::{Pid, Signal, kill_process_group};
 use sha1::{Digest, Sha1};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -75,6 +77,7 @@ impl Context {
             name: name.to_owned(),
             sha1: crate::files::hex(&Sha1::digest(&content)),
             size: content.len() as u64,
+            inline: None,
         });
         if let Source::Memory { blobs, .. } = &mut self.source {
             blobs.insert(name.to_owned(), content);
@@ -170,11 +173,18 @@ impl Context {
 
     /// The content of a blob, asked for now and checked against its checksum at its end. One at a time.
     pub fn blob(&self, name: &str) -> Result<Blob, Failure> {
-        let wanted = self
+        let mut wanted = self
             .blob_ref(name)
             .ok_or_else(|| Failure::new(format!("the task brought no content named {name}")))?
             .clone();
         let input: Box<dyn Read + Send> = match &self.source {
+            _ if wanted.inline.is_some() => {
+                let text = wanted.inline.take().unwrap_or_default();
+                let content = BASE64.decode(text).map_err(|error| {
+                    Failure::new(format!("the content named {name} is damaged: {error}"))
+                })?;
+                Box::new(io::Cursor::new(content))
+            }
             Source::Memory { blobs, .. } => Box::new(io::Cursor::new(
                 blobs.get(name).cloned().unwrap_or_default(),
             )),

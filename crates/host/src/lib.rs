@@ -23,7 +23,7 @@ pub use context::Context;
 pub use failure::Failure;
 pub use modules::Module;
 pub use process::{Output, Process};
-pub use serve::{serve, serve_as};
+pub use serve::{MAX_TASKS, serve, serve_as};
 pub use spec::{normalise, spec, specs, validate};
 
 use serde::{Deserialize, Serialize};
@@ -76,13 +76,16 @@ impl std::fmt::Debug for Become {
 }
 
 /// Content that travels only when the host doesn't have it yet.
-#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq, Eq)]
 pub struct BlobRef {
     /// What the module calls it (`content` for `copy` and `template`).
     pub name: String,
     /// Hexadecimal SHA-1, as Ansible's `checksum`.
     pub sha1: String,
     pub size: u64,
+    /// The content itself in Base64, where asking for it would cost more than sending it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inline: Option<String>,
 }
 
 /// What a module says of one call; becomes the dictionary that `register` sees.
@@ -93,9 +96,16 @@ pub struct Outcome {
     pub failed: bool,
     #[serde(default)]
     pub skipped: bool,
+    /// How long the module ran, in microseconds, as its agent measured; 0 where none did.
+    #[serde(rename = "kopsrun_micros", default, skip_serializing_if = "is_zero")]
+    pub micros: u64,
     /// Everything else of the result, under the names that the Ansible module uses (`msg`, `rc`, `stdout`, `diff`…).
     #[serde(flatten)]
     pub data: Map<String, Value>,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Outcome {

@@ -18,10 +18,10 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// How many tasks may run at the same time.
-const MAX_TASKS: usize = 256;
+/// How many tasks may run at the same time; a controller with more has them wait.
+pub const MAX_TASKS: usize = 256;
 
 /// How long a program may take to end itself after it was asked to.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -59,11 +59,13 @@ pub fn serve_as(
         gone: Condvar::new(),
         program: Program::new(arguments),
         alone: Mutex::default(),
+        idle: Mutex::new(Some(Vec::new())),
     });
     {
-        let mut output = lock(&server.output);
-        output.write_all(MAGIC)?;
-        write_frame(&mut *output, &Frame::Control(Control::Hello(hello())))?;
+        // In one piece: each costs a packet, and two changes of process, on a host that is logging others in.
+        let mut greeting = MAGIC.to_vec();
+        write_frame(&mut greeting, &Frame::Control(Control::Hello(hello())))?;
+        lock(&server.output).write_all(&greeting)?;
     }
     let result = server.read(&mut BufReader::with_capacity(256 * 1024, input));
     server.close();
@@ -92,7 +94,12 @@ struct Server {
     program: Program,
     /// Set in an agent whose task goes on without a channel; taken when its result is written.
     alone: Mutex<Option<Alone>>,
+    /// Threads that wait for their next task. None once the channel has ended.
+    idle: Mutex<Option<Vec<Sender<Work>>>>,
 }
+
+/// A task for a thread.
+type Work = (Box<Task>, Arc<Job>);
 
 /// Where the result of a task goes that nobody waits for.
 struct Alone {
@@ -195,9 +202,7 @@ impl Server {
                 let job = Arc::new(Job::new(id));
                 table.tasks.insert(id, Slot::Here(Arc::clone(&job)));
                 drop(table);
-                let server = Arc::clone(self);
-                let thread = thread::Builder::new().spawn(move || server.run(&task, job));
-                if let Err(error) = thread {
+                if let Err(error) = self.hand_over((task, job)) {
                     let failure =
                         Failure::new(format!("this host has no room for another task: {error}"));
                     self.finish(id, failure.into());
@@ -219,24 +224,56 @@ impl Server {
         Ok(())
     }
 
+    /// Gives a task to a thread that waits for one, else to a new one: a thread with its stack and its arena of memory
+    /// costs more than most tasks.
+    fn hand_over(self: &Arc<Self>, work: Work) -> io::Result<()> {
+        let waiting = lock(&self.idle).as_mut().and_then(Vec::pop);
+        let mut work = match waiting {
+            None => work,
+            Some(thread) => match thread.send(work) {
+                Ok(()) => return Ok(()),
+                Err(unsent) => unsent.0,
+            },
+        };
+        let server = Arc::clone(self);
+        let body = move || {
+            loop {
+                let (id, begun) = (work.1.id, Instant::now());
+                let mut outcome = server.run(&work.0, work.1);
+                outcome.micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+                let next = server.rest();
+                server.finish(id, outcome);
+                match next.and_then(|next| next.recv().ok()) {
+                    Some(more) => work = more,
+                    None => return,
+                }
+            }
+        };
+        thread::Builder::new().spawn(body).map(drop)
+    }
+
+    /// Says that this thread is about to be idle, before the end of its task is told: the next task may follow at once.
+    fn rest(&self) -> Option<Receiver<Work>> {
+        let (sender, receiver) = channel();
+        lock(&self.idle).as_mut()?.push(sender);
+        Some(receiver)
+    }
+
     /// Runs one task in this thread.
-    fn run(self: &Arc<Self>, task: &Task, job: Arc<Job>) {
-        let id = job.id;
+    fn run(self: &Arc<Self>, task: &Task, job: Arc<Job>) -> Outcome {
         let cx = Context::over_channel(task, job, Arc::clone(self) as Arc<dyn Port>);
-        let outcome =
-            catch_unwind(AssertUnwindSafe(|| modules::run(task, &cx))).unwrap_or_else(|panic| {
-                let reason = panic
-                    .downcast_ref::<String>()
-                    .map(String::as_str)
-                    .or_else(|| panic.downcast_ref::<&str>().copied())
-                    .unwrap_or("no reason given");
-                Failure::new(format!(
-                    "{} broke, which is a bug of kopsrun: {reason}",
-                    task.module
-                ))
-                .into()
-            });
-        self.finish(id, outcome);
+        catch_unwind(AssertUnwindSafe(|| modules::run(task, &cx))).unwrap_or_else(|panic| {
+            let reason = panic
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or_else(|| panic.downcast_ref::<&str>().copied())
+                .unwrap_or("no reason given");
+            Failure::new(format!(
+                "{} broke, which is a bug of kopsrun: {reason}",
+                task.module
+            ))
+            .into()
+        })
     }
 
     fn finish(&self, id: u64, outcome: Outcome) {
@@ -334,6 +371,9 @@ impl Server {
             return;
         };
         let mut result = serde_json::to_value(outcome).unwrap_or_default();
+        if let Some(result) = result.as_object_mut() {
+            result.remove("kopsrun_micros");
+        }
         result["ansible_job_id"] = jid.into();
         // Nobody is left who could be told that the disk is full; the file then says that the task still runs.
         modules::background::keep(&file, &result).ok();
@@ -362,6 +402,8 @@ impl Server {
         if let Some(limit) = limit {
             self.go_on(limit);
         }
+        // Threads that wait for a task end.
+        lock(&self.idle).take();
         let mut table = lock(&self.table);
         // Closes the input of each child, which then does the same as this.
         table.children.clear();

@@ -8,6 +8,7 @@ mod table;
 pub(super) use dump::{Config as Verb, run};
 
 use super::failure::{Failure, Kind};
+use super::machine;
 use crate::content::value::Value;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -221,6 +222,9 @@ impl Config {
     /// A value, or its default.
     pub(super) fn text(&self, name: &str) -> String {
         self.given(name).unwrap_or_else(|| {
+            if name == "DEFAULT_FORKS" {
+                return machine::forks().to_string();
+            }
             let setting = table::find(name);
             setting.map_or_else(String::new, |setting| setting.default.to_owned())
         })

@@ -86,7 +86,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting("DEFAULT_BECOME_USER", &[("privilege_escalation", "become_user")], &["ANSIBLE_BECOME_USER"], Kind::Text, "root"),
     setting("DEFAULT_EXECUTABLE", &[("defaults", "executable")], &["ANSIBLE_EXECUTABLE"], Kind::Path, "/bin/sh"),
     setting("DEFAULT_FORCE_HANDLERS", &[("defaults", "force_handlers")], &["ANSIBLE_FORCE_HANDLERS"], Kind::Bool, "False"),
-    setting("DEFAULT_FORKS", &[("defaults", "forks")], &["ANSIBLE_FORKS"], Kind::Integer, "50"),
+    setting("DEFAULT_FORKS", &[("defaults", "forks")], &["ANSIBLE_FORKS"], Kind::Integer, "64"),
     setting("DEFAULT_GATHERING", &[("defaults", "gathering")], &["ANSIBLE_GATHERING"], GATHERING, "implicit"),
     setting("DEFAULT_HASH_BEHAVIOUR", &[("defaults", "hash_behaviour")], &["ANSIBLE_HASH_BEHAVIOUR"], Kind::OneOf(&["replace", "merge"]), "replace"),
     setting("DEFAULT_HOST_LIST", &[("defaults", "inventory")], &["ANSIBLE_INVENTORY"], Kind::PathList, "/etc/ansible/hosts"),

@@ -181,6 +181,7 @@ fn with_blob(size: u64) -> Task {
         name: "content".to_owned(),
         sha1: String::new(),
         size,
+        inline: None,
     });
     copy
 }

@@ -65,16 +65,21 @@ impl World {
     }
 
     async fn boot(&self, programs: &Programs, skip: &[String]) -> Result<Hello, BootFault> {
-        self.boot_by("sh", programs, skip).await
+        self.boot_by("sh", programs, false, skip).await
+    }
+
+    async fn boot_carefully(&self, programs: &Programs) -> Result<Hello, BootFault> {
+        self.boot_by("sh", programs, true, &[]).await
     }
 
     async fn boot_by(
         &self,
         shell: &str,
         programs: &Programs,
+        careful: bool,
         skip: &[String],
     ) -> Result<Hello, BootFault> {
-        let mut child = self.spawn(shell, &programs.command(skip));
+        let mut child = self.spawn(shell, &programs.command(careful, skip));
         let (mut out, mut input) = (child.stdout.take().unwrap(), child.stdin.take().unwrap());
         boot(&mut out, &mut input, Some(programs), LIMIT)
             .await
@@ -111,8 +116,19 @@ async fn sends_the_program_once_and_prunes_old_ones() {
         before.ino(),
         "it was sent again"
     );
+    world.boot_carefully(&programs).await.unwrap();
+    assert_eq!(
+        std::fs::metadata(&file).unwrap().ino(),
+        before.ino(),
+        "the right program was sent again"
+    );
     std::fs::write(&file, "planted").unwrap();
-    world.boot(&programs, &[]).await.unwrap();
+    let fault = world.boot(&programs, &[]).await.unwrap_err();
+    let BootFault::Ended { ran_in, .. } = fault else {
+        panic!("{fault:?}")
+    };
+    assert_eq!(ran_in.map(PathBuf::from), Some(world.cache()));
+    world.boot_carefully(&programs).await.unwrap();
     assert_eq!(
         std::fs::read(&file).unwrap(),
         agent_program(),
@@ -183,7 +199,7 @@ async fn bears_noise_and_tells_it_when_nothing_else_comes() {
     let (world, programs) = (World::new(), programs(&here()));
     let noisy = format!(
         "echo Welcome; echo to kopsrun-boot; {}",
-        programs.command(&[])
+        programs.command(false, &[])
     );
     let mut child = world.spawn("sh", &noisy);
     let (mut out, mut input) = (child.stdout.take().unwrap(), child.stdin.take().unwrap());
@@ -222,7 +238,7 @@ async fn bears_noise_and_tells_it_when_nothing_else_comes() {
 
 #[test]
 fn the_script_survives_every_login_shell() {
-    let command = programs("x86_64").command(&[]);
+    let command = programs("x86_64").command(true, &[]);
     let script = command
         .strip_prefix("exec /bin/sh -c '")
         .and_then(|c| c.strip_suffix('\''))

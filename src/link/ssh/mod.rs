@@ -39,6 +39,9 @@ const RETRIES: [Duration; 5] = [
     Duration::from_secs(3),
 ];
 
+/// How often a refused connection is tried again: most refusals are final, and people wait for the error.
+const REFUSED: usize = 2;
+
 /// A connection that is logged in. Dropping it ends it.
 pub(super) struct Ssh {
     host: String,
@@ -180,7 +183,10 @@ async fn handshake(
         }
         // Dropped before it could say who it is: the sign of a server with too many logins at once.
         let dropped = matches!(error, LinkError::NotSsh { .. }) && !heard.version();
-        match retries.next().filter(|_| dropped) {
+        // Of an sshd that starts, or of a full queue of connections.
+        let refused =
+            matches!(error, LinkError::Refused { .. }) && retries.len() > RETRIES.len() - REFUSED;
+        match retries.next().filter(|_| dropped || refused) {
             Some(pause) => tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.5))).await,
             None => return Err(error),
         }

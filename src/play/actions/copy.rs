@@ -10,13 +10,14 @@ use crate::play::hands::{Blob, Blobs};
 use crate::play::keep::as_text;
 use futures::{StreamExt, TryStreamExt};
 use serde_json::{Map, Value as Json};
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// How many files of a tree are under way at the same time.
-const PARALLEL: usize = 8;
+/// How many directories, and then files, of a tree are under way at the same time.
+const PARALLEL: usize = 32;
 /// Bytes that tell a vault.
 const MARK: u64 = 16;
 
@@ -145,28 +146,10 @@ async fn tree(
     let (mut dirs, mut files) = (vec![PathBuf::new()], Vec::new());
     walk(root, Path::new(""), &mut dirs, &mut files)
         .map_err(|error| call.fault(format!("{} can't be read: {error}", root.display())))?;
-    let mut changed = false;
-    for dir in dirs {
-        let mut ours = Map::new();
-        for name in ["owner", "group"] {
-            if let Some(value) = args.get(name) {
-                ours.insert(name.to_owned(), value.clone());
-            }
-        }
-        if let Some(mode) = args.get("directory_mode") {
-            ours.insert("mode".to_owned(), mode.clone());
-        }
-        ours.insert(
-            "path".to_owned(),
-            base.join(dir).to_string_lossy().into_owned().into(),
-        );
-        ours.insert("state".to_owned(), "directory".into());
-        let done = call.module("file", ours, Blobs::new()).await?;
-        if done.is_failed() {
-            return Ok(done);
-        }
-        changed |= done.is_changed();
-    }
+    let mut changed = match directories(call, &base, dirs, &args).await? {
+        done if done.is_failed() => return Ok(done),
+        done => done.is_changed(),
+    };
     let mut shared = args;
     shared.shift_remove("directory_mode");
     let (base, shared) = (&base, &shared);
@@ -196,6 +179,46 @@ async fn tree(
         "src",
         format!("{}{}", root.display(), if content_only { "/" } else { "" }),
     ))
+}
+
+/// Makes the directories of a tree, those of one depth at the same time. The first failure, else whether any changed.
+async fn directories(
+    call: &Call<'_>,
+    base: &Path,
+    dirs: Vec<PathBuf>,
+    args: &Map<String, Json>,
+) -> Result<Done, Problem> {
+    let mut levels: BTreeMap<usize, Vec<PathBuf>> = BTreeMap::new();
+    for dir in dirs {
+        levels.entry(dir.iter().count()).or_default().push(dir);
+    }
+    let mut changed = false;
+    for level in levels.into_values() {
+        let made = level.into_iter().map(|dir| {
+            let mut ours = Map::new();
+            for name in ["owner", "group"] {
+                if let Some(value) = args.get(name) {
+                    ours.insert(name.to_owned(), value.clone());
+                }
+            }
+            if let Some(mode) = args.get("directory_mode") {
+                ours.insert("mode".to_owned(), mode.clone());
+            }
+            let path = base.join(dir).to_string_lossy().into_owned();
+            ours.insert("path".to_owned(), path.into());
+            ours.insert("state".to_owned(), "directory".into());
+            call.module("file", ours, Blobs::new())
+        });
+        let results: Vec<Done> = futures::stream::iter(made)
+            .buffered(PARALLEL)
+            .try_collect()
+            .await?;
+        changed |= results.iter().any(Done::is_changed);
+        if let Some(failed) = results.into_iter().find(Done::is_failed) {
+            return Ok(failed);
+        }
+    }
+    Ok(Done::changed(changed))
 }
 
 /// Directories and files below, in order of name, relative to the root. Links are followed.

@@ -4,7 +4,7 @@
 use crate::content::playbook::synchronize::options;
 use crate::play::call::Call;
 use crate::play::done::{Done, Problem};
-use crate::play::hands::{Blob, Blobs, Whereabouts, reference};
+use crate::play::hands::{Blob, Blobs, Whereabouts};
 use host::modules::sync::Options;
 use host::{Become, Outcome};
 use serde_json::{Map, Value as Json, json};
@@ -202,8 +202,9 @@ impl Sync<'_, '_> {
         let mut task = self.call.task(module, args)?;
         task.escalate.clone_from(&end.escalate);
         task.diff = false;
+        let sums = &self.call.attempt.batch.run.sums;
         for (name, blob) in &blobs {
-            let found = reference(name, blob);
+            let found = sums.reference(name, blob, blobs.len() == 1).await;
             task.blobs.push(found.map_err(|error| {
                 self.call.fault(format!(
                     "synchronize: what is to be sent can't be read: {error}"

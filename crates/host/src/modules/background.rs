@@ -212,6 +212,7 @@ impl AsyncStatus {
             failed: ended && flag("failed"),
             skipped: ended && flag("skipped"),
             data: result.clone(),
+            ..Outcome::default()
         };
         for name in ["changed", "failed", "skipped"] {
             outcome.data.shift_remove(name);

@@ -225,6 +225,7 @@ fn understood(output: crate::process::Output) -> Outcome {
         failed,
         skipped,
         data,
+        ..Outcome::default()
     }
 }
 

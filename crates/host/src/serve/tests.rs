@@ -242,6 +242,7 @@ fn blob_task(content: &[u8]) -> (Task, BlobRef) {
         name: "content".to_owned(),
         sha1: files::hex(&Sha1::digest(content)),
         size: content.len() as u64,
+        inline: None,
     };
     let mut task = task("ping", json!({}));
     task.blobs = vec![blob.clone()];
@@ -262,6 +263,7 @@ fn blobs_stream_within_the_window() {
         gone: Condvar::new(),
         program: Program::new(Vec::new()),
         alone: Mutex::default(),
+        idle: Mutex::new(Some(Vec::new())),
     });
     let job = Arc::new(Job::new(9));
     let cx = Context::over_channel(&task, Arc::clone(&job), server as Arc<dyn Port>);
@@ -302,6 +304,7 @@ fn sending_waits_for_credit() {
         gone: Condvar::new(),
         program: Program::new(Vec::new()),
         alone: Mutex::default(),
+        idle: Mutex::new(Some(Vec::new())),
     });
     let job = Arc::new(Job::new(9));
     let cx = Context::over_channel(&Task::default(), Arc::clone(&job), server as Arc<dyn Port>);
@@ -332,6 +335,7 @@ fn a_missing_blob_is_a_failure_that_says_so() {
         gone: Condvar::new(),
         program: Program::new(Vec::new()),
         alone: Mutex::default(),
+        idle: Mutex::new(Some(Vec::new())),
     });
     let job = Arc::new(Job::new(9));
     let cx = Context::over_channel(&task, Arc::clone(&job), server as Arc<dyn Port>);
