@@ -42,7 +42,7 @@ rig_up() {
   ssh-keygen -q -t ed25519 -N '' -f "$RIG/hostkey" -C rig
   if [ -n "$one" ]; then rig_host 0 0.0.0.0; else for ((i = 0; i < count; i++)); do rig_host "$i" "$(rig_address "$i")"; done; fi
   rig_files "$count"
-  for ((i = 0; i < count; i++)); do rig_wait "$i"; done
+  for ((i = 0; i < (${one:-0} ? 1 : count); i++)); do rig_wait "$i"; done
   echo "rig: $count hosts"
 }
 
