@@ -39,6 +39,9 @@ pub(super) struct Exec {
         allow_hyphen_values = true
     )]
     args: String,
+    /// List the hosts that are meant, and do nothing else
+    #[arg(long = "list-hosts")]
+    list_hosts: bool,
     #[command(flatten)]
     hosts: Hosts,
     #[command(flatten)]
@@ -53,7 +56,14 @@ pub(super) struct Exec {
 
 pub(super) fn run(args: &Exec, context: &Context) -> Result<u8, Failure> {
     let inventory = context.inventory_or_none(&args.hosts)?;
-    inventory.select(&args.pattern, args.hosts.limit.as_deref(), Unknown::Fault)?;
+    let limit = args.hosts.limit.as_deref();
+    let selection = inventory.select(&args.pattern, limit, Unknown::Fault)?;
+    if args.list_hosts {
+        let names = selection.hosts.iter().map(|host| format!("    {host}\n"));
+        let names: String = names.collect();
+        context.print(&format!("  hosts ({}):\n{names}", selection.hosts.len()))?;
+        return Ok(0);
+    }
     let task = Source::Task {
         pattern: args.pattern.clone(),
         module: args.module.clone(),
