@@ -36,6 +36,17 @@ const ELSEWHERE: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "community.crypto",
+        &[
+            "openssl_csr",
+            "openssl_csr_info",
+            "openssl_privatekey",
+            "openssl_privatekey_info",
+            "x509_certificate",
+            "x509_certificate_info",
+        ],
+    ),
+    (
         "kubernetes.core",
         &[
             "helm",

@@ -86,7 +86,7 @@ impl Case {
     /// Whether its module isn't of ansible-core.
     pub fn needs_collections(&self) -> bool {
         let names = self.task.as_object().into_iter().flatten();
-        let collections = ["ansible.posix.", "community.general."];
+        let collections = ["ansible.posix.", "community."];
         names
             .map(|(name, _)| name)
             .any(|name| collections.iter().any(|start| name.starts_with(start)))

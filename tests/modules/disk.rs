@@ -1,6 +1,6 @@
 //! What is in a directory, down to bytes, modes and owners.
 
-use crate::archives;
+use crate::{archives, certificates};
 use fancy_regex::Regex;
 use std::collections::BTreeMap;
 use std::fs;
@@ -47,7 +47,8 @@ fn add(root: &Path, dir: &Path, times: bool, state: &mut State) {
             add(root, &path, times, state);
             "directory".to_owned()
         } else {
-            let content = archives::listed(&path).unwrap_or_else(|| {
+            let told = archives::listed(&path).or_else(|| certificates::told(&path));
+            let content = told.unwrap_or_else(|| {
                 let bytes = fs::read(&path).expect("root may");
                 format!("{:?}", String::from_utf8_lossy(&bytes))
             });

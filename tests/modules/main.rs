@@ -4,6 +4,7 @@
 mod archives;
 mod arguments;
 mod case;
+mod certificates;
 mod disk;
 #[path = "../oracle/mod.rs"]
 mod oracle;

@@ -53,6 +53,7 @@ mod timezone;
 mod unarchive;
 mod user;
 mod wait_for;
+mod x509;
 
 use crate::{Context, Failure, Outcome, Spec, Task, normalise};
 use serde::de::DeserializeOwned;
@@ -156,6 +157,12 @@ pub(crate) static TABLE: &[Entry] = &[
     Of::<http::uri::Uri>::ENTRY,
     Of::<user::User>::ENTRY,
     Of::<wait_for::WaitFor>::ENTRY,
+    Of::<x509::Certificate>::ENTRY,
+    Of::<x509::CertificateInfo>::ENTRY,
+    Of::<x509::PrivateKey>::ENTRY,
+    Of::<x509::PrivateKeyInfo>::ENTRY,
+    Of::<x509::Request>::ENTRY,
+    Of::<x509::RequestInfo>::ENTRY,
 ];
 
 fn start<M: Module>(args: Map<String, Value>, cx: &Context) -> Result<Outcome, Failure> {

@@ -18,6 +18,7 @@ const PREFIXES: &[&str] = &[
     "ansible.builtin.",
     "ansible.legacy.",
     "ansible.posix.",
+    "community.crypto.",
     "community.general.",
     "kubernetes.core.",
 ];

@@ -1,0 +1,26 @@
+//! Private keys, requests and certificates: `openssl_privatekey`, `openssl_csr`, `x509_certificate` and what tells of
+//! them.
+//!
+//! Keys are made, read and used by the host's openssl: no cryptography is linked into the agent, and keys of any kind that
+//! the host knows are fine. What is signed is written here (DER), because openssl's own way, by texts of configuration,
+//! can't express all of it and would have to be kept from reading more than it should.
+
+mod certificate;
+mod csr;
+mod der;
+mod document;
+mod extensions;
+mod info;
+mod key;
+mod names;
+mod oids;
+mod output;
+mod privatekey;
+#[cfg(test)]
+mod tests;
+mod time;
+
+pub use certificate::Certificate;
+pub use csr::Request;
+pub use info::{CertificateInfo, RequestInfo};
+pub use privatekey::{PrivateKey, PrivateKeyInfo};
