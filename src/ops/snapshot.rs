@@ -62,48 +62,14 @@ fn note(level: Level, text: String, host: Option<String>) -> Event {
     Event::Note { level, text, host }
 }
 
-/// The member to take it from: the healthy follower that has applied most, for the leader has enough to do; the leader
-/// where there is none; without a majority whoever runs and has applied most. Never a learner.
 fn source(view: &View) -> Result<Source, Failure> {
-    let best = view
-        .members
-        .iter()
-        .filter(|s| !s.member.learner)
-        .filter_map(|s| Some((s, s.status.as_ref()?)))
-        .max_by_key(|(s, status)| {
-            let follower = view.leader != Some(s.member.id);
-            (s.healthy(), follower, status.applied_index)
-        });
-    let Some((seen, status)) = best else {
+    Source::of(view).ok_or_else(|| {
         let failure =
             Failure::new("no member answers, so there is nothing to take a snapshot from");
-        return Err(view.members.iter().fold(failure, |f, s| f.hint(down(s))).hint(
+        view.members.iter().fold(failure, |f, s| f.hint(down(s))).hint(
             "a data directory that is left on a disk can be copied; see member/snap/db below it",
-        ));
-    };
-    let statuses = || view.members.iter().filter_map(|s| s.status.as_ref());
-    Ok(Source {
-        member: seen.member.clone(),
-        cluster_id: view.cluster_id,
-        etcd_version: status.version.clone(),
-        // What this member has applied; a linearizable read of a healthy one has brought it up to the cluster.
-        revision: status.revision,
-        raft_index: statuses().map(|s| s.raft_index).max().unwrap_or_default(),
-        members: view.members.iter().map(then).collect(),
-        without_majority: view.stale,
+        )
     })
-}
-
-fn then(seen: &Seen) -> manifest::MemberThen {
-    let status = seen.status.as_ref();
-    manifest::MemberThen {
-        name: seen.member.name.clone(),
-        id: format!("{:x}", seen.member.id),
-        peer_urls: seen.member.peer_urls.clone(),
-        learner: seen.member.learner,
-        version: status.map(|s| s.version.clone()),
-        raft_index: status.map(|s| s.raft_index),
-    }
 }
 
 fn down(seen: &Seen) -> String {

@@ -1,7 +1,7 @@
 //! How plays reach hosts, as a trait: links in production, the same modules in this process in tests.
 
 use super::store::lock;
-pub use crate::link::Blob;
+pub use crate::link::{Blob, Tunnel};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use futures::future::BoxFuture;
@@ -166,6 +166,14 @@ pub trait Connect: Send + Sync {
         at: &'a Whereabouts,
         within: Option<Duration>,
     ) -> BoxFuture<'a, Result<(), Lost>>;
+
+    /// A stream to `address:port` as the host sees it.
+    fn dial<'a>(
+        &'a self,
+        at: &'a Whereabouts,
+        address: &'a str,
+        port: u16,
+    ) -> BoxFuture<'a, Result<Tunnel, Lost>>;
 
     /// Forget the connection; the next task makes a new one.
     fn reset<'a>(&'a self, at: &'a Whereabouts) -> BoxFuture<'a, ()>;

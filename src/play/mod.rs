@@ -9,6 +9,7 @@ mod batch;
 mod block;
 mod call;
 mod done;
+mod door;
 pub mod facts;
 mod free;
 mod hands;
@@ -33,7 +34,7 @@ mod store;
 mod tags;
 mod view;
 
-pub use hands::{Blob, Blobs, Connect, Exec, Lost, Whereabouts};
+pub use hands::{Blob, Blobs, Connect, Exec, Lost, Tunnel, Whereabouts};
 pub use list::{Listing, PlayListing, TaskListing, list};
 pub use pool::Links;
 pub use request::{

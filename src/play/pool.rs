@@ -1,6 +1,6 @@
 //! Hands on hosts through links.
 
-use super::hands::{Blobs, Connect, Exec, Lost, Whereabouts};
+use super::hands::{Blobs, Connect, Exec, Lost, Tunnel, Whereabouts};
 use super::profile::{Doing, Profile};
 use super::store::lock;
 use crate::link::{Link, LinkError, Pool, Target};
@@ -190,6 +190,18 @@ impl Connect for Links {
                     reachable: false,
                 }),
             }
+        })
+    }
+
+    fn dial<'a>(
+        &'a self,
+        at: &'a Whereabouts,
+        address: &'a str,
+        port: u16,
+    ) -> BoxFuture<'a, Result<Tunnel, Lost>> {
+        Box::pin(async move {
+            let link = self.link(at).await.map_err(lost)?;
+            link.tunnel(address, port).await.map_err(lost)
         })
     }
 

@@ -3,7 +3,7 @@
 
 use futures::future::BoxFuture;
 use kopsrun::journal::{Event, Sink};
-use kopsrun::play::{Blob, Blobs, Connect, Exec, Lost, Whereabouts};
+use kopsrun::play::{Blob, Blobs, Connect, Exec, Lost, Tunnel, Whereabouts};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -120,6 +120,15 @@ impl Connect for Here {
                 Ok(())
             }
         })
+    }
+
+    fn dial<'a>(
+        &'a self,
+        at: &'a Whereabouts,
+        _address: &'a str,
+        _port: u16,
+    ) -> BoxFuture<'a, Result<Tunnel, Lost>> {
+        Box::pin(async move { Err(lost(&at.name)) })
     }
 
     fn reset<'a>(&'a self, _at: &'a Whereabouts) -> BoxFuture<'a, ()> {

@@ -6,6 +6,7 @@ mod arguments;
 mod case;
 mod certificates;
 mod disk;
+mod facts;
 #[path = "../oracle/mod.rs"]
 mod oracle;
 mod programs;

@@ -4,7 +4,7 @@ use super::check::check;
 use crate::backup::error::BackupError;
 use crate::backup::manifest::{HashKv, Manifest, MemberThen, Snapshot};
 use crate::backup::sets::{Part, Set, finish, private_file};
-use crate::cluster::{Etcd, Member};
+use crate::cluster::{Etcd, Member, Seen, View};
 use crate::journal::{Event, Sink};
 use jiff::Timestamp;
 use std::path::Path;
@@ -28,6 +28,47 @@ pub struct Source {
     pub raft_index: u64,
     pub without_majority: bool,
     pub members: Vec<MemberThen>,
+}
+
+impl Source {
+    /// The member to take it from: the healthy follower that has applied most, for the leader has enough to do; the
+    /// leader where there is none; without a majority whoever runs and has applied most. Never a learner. None when
+    /// nobody answers.
+    pub fn of(view: &View) -> Option<Self> {
+        let best = view
+            .members
+            .iter()
+            .filter(|s| !s.member.learner)
+            .filter_map(|s| Some((s, s.status.as_ref()?)))
+            .max_by_key(|(s, status)| {
+                let follower = view.leader != Some(s.member.id);
+                (s.healthy(), follower, status.applied_index)
+            });
+        let (seen, status) = best?;
+        let statuses = || view.members.iter().filter_map(|s| s.status.as_ref());
+        Some(Self {
+            member: seen.member.clone(),
+            cluster_id: view.cluster_id,
+            etcd_version: status.version.clone(),
+            // What this member has applied; a linearizable read of a healthy one has brought it up to the cluster.
+            revision: status.revision,
+            raft_index: statuses().map(|s| s.raft_index).max().unwrap_or_default(),
+            members: view.members.iter().map(then).collect(),
+            without_majority: view.stale,
+        })
+    }
+}
+
+fn then(seen: &Seen) -> MemberThen {
+    let status = seen.status.as_ref();
+    MemberThen {
+        name: seen.member.name.clone(),
+        id: format!("{:x}", seen.member.id),
+        peer_urls: seen.member.peer_urls.clone(),
+        learner: seen.member.learner,
+        version: status.map(|s| s.version.clone()),
+        raft_index: status.map(|s| s.raft_index),
+    }
 }
 
 /// Take a snapshot from the member into a new set under `root`. The set appears only when the file is on the disk and was
@@ -87,7 +128,8 @@ pub(in crate::backup) async fn snapshot_into(
         reason,
     };
     let checked = checked.map_err(|why| unsound(why.to_string()))?;
-    if checked.summary.revision < source.revision {
+    // A keyspace without any key begins at revision 1, and nothing in the file says so.
+    if checked.summary.revision.max(1) < source.revision {
         return Err(unsound(format!(
             "its latest revision is {}, but the cluster had reached {} before",
             checked.summary.revision, source.revision

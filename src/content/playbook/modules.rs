@@ -37,6 +37,44 @@ static ACTIONS: &[Spec] = &[
         ],
     )
     .rules(&[Rule::Exclusive(&["msg", "var"])]),
+    Spec::new(
+        "etcd_health",
+        "Looks at the etcd cluster that the host belongs to, by a linearizable read on each member; fails when it isn't well. Settings and certificates are read from the host; nothing is changed, also without check mode.",
+        &[
+            Arg::new("require", Kind::Str, "all: every member serves, nobody is a learner, no alarm. quorum: a majority serves.")
+                .choices(&["all", "quorum"])
+                .default("all"),
+            Arg::new("wait", Kind::Int, "Seconds to wait until it is well.").default("0"),
+        ],
+    )
+    .returns(ETCD),
+    Spec::new(
+        "etcd_member",
+        "Adds, promotes or removes a member of the etcd cluster that the host belongs to, behind the gates of replace-node: never without quorum, nobody is added while a voter is dead, an alarm is raised or another learner is there, no healthy one goes while another is dead or quorum would be lost. A leader hands over before it goes. Takes the lock of kopsrun's operations.",
+        &[
+            Arg::new("state", Kind::Str, "present: listed, a new one as a learner. promoted: a voter. absent: not listed.")
+                .choices(&["present", "promoted", "absent"])
+                .default("present"),
+            Arg::new("peer_urls", Kind::List, "Where the others reach it; needed to add it."),
+            Arg::new("name", Kind::Str, "Its name, without peer_urls."),
+            Arg::new("id", Kind::Str, "Its id, as etcdctl shows it; before the others."),
+        ],
+    )
+    .rules(&[Rule::OneOf(&["id", "name", "peer_urls"])])
+    .returns(ETCD),
+    Spec::new(
+        "etcd_snapshot",
+        "Takes a snapshot of the etcd cluster that the host belongs to into a backup set of its own on the controller: from the healthy follower that has applied most, read back page by page before it gets its name. Each run makes one.",
+        &[
+            Arg::new("dest", Kind::Path, "Directory of the controller for backup sets; relative to the playbook.").required(),
+            Arg::new("without_quorum", Kind::Bool, "Also when quorum is lost and the last writes may be missing.").default("no"),
+        ],
+    )
+    .returns(&[
+        Return::new("member", "From whom it is."),
+        Return::new("set, dest, path", "Name of the set, its directory and the file."),
+        Return::new("size, sha256, revision, key_count", "What was read back."),
+    ]),
     Spec::new("fail", "Fails.", &[Arg::new("msg", Kind::Raw, "Why.")]),
     Spec::new(
         "gather_facts",
@@ -256,6 +294,20 @@ static ACTIONS: &[Spec] = &[
         ],
     )
     .returns(&[Return::new("elapsed", "Seconds that it took.")]),
+];
+
+const ETCD: &[Return] = &[
+    Return::new(
+        "members",
+        "Each with id, name, peer_urls, client_urls, learner, health (healthy, learning, unstarted, sick with reason) and status.",
+    ),
+    Return::new(
+        "leader",
+        "Name of the leader on which the healthy members agree.",
+    ),
+    Return::new("voters", "total, healthy, learners, quorum, tolerance."),
+    Return::new("alarms, cluster_id", "As etcd says."),
+    Return::new("id", "Of the member that was changed."),
 ];
 
 const ROLE_ARGS: &[Arg] = &[

@@ -5,6 +5,7 @@ mod assemble;
 mod assert;
 mod copy;
 mod debug;
+mod etcd;
 mod fetch;
 pub(super) mod foreign;
 mod groups;
@@ -58,6 +59,9 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
                 Some(said) => done.with("msg", said),
             })
         }
+        "etcd_health" => etcd::health::run(call).await,
+        "etcd_member" => etcd::member::run(call).await,
+        "etcd_snapshot" => etcd::snapshot::run(call).await,
         "fetch" => fetch::run(call).await,
         "gather_facts" => {
             let defaults = call.defaults("setup")?;

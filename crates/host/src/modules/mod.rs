@@ -3,6 +3,7 @@
 mod alternatives;
 mod apt;
 mod archive;
+mod arguments;
 pub mod assemble;
 mod authorized_key;
 pub(crate) mod background;
@@ -159,6 +160,7 @@ pub(crate) static TABLE: &[Entry] = &[
     Of::<wait_for::WaitFor>::ENTRY,
     Of::<x509::Certificate>::ENTRY,
     Of::<x509::CertificateInfo>::ENTRY,
+    Of::<x509::CertInfo>::ENTRY,
     Of::<x509::PrivateKey>::ENTRY,
     Of::<x509::PrivateKeyInfo>::ENTRY,
     Of::<x509::Request>::ENTRY,
@@ -166,7 +168,7 @@ pub(crate) static TABLE: &[Entry] = &[
 ];
 
 fn start<M: Module>(args: Map<String, Value>, cx: &Context) -> Result<Outcome, Failure> {
-    let typed: M = serde_json::from_value(Value::Object(args))
+    let typed = M::deserialize(arguments::Arguments(args))
         .map_err(|error| Failure::new(format!("{}: {error}", M::SPEC.name)))?;
     typed.run(cx)
 }

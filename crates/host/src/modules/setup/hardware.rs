@@ -11,11 +11,16 @@ use std::time::Duration;
 
 pub(super) fn collect(facts: &mut Facts) {
     memory(facts, &read("/proc/meminfo").unwrap_or_default());
-    processor(facts, &read("/proc/cpuinfo").unwrap_or_default());
+    let processors = read("/proc/cpuinfo").unwrap_or_default();
+    processor(facts, &processors);
+    put(facts, "flags", flags(&processors));
     put(
         facts,
         "mounts",
-        mounts(&read("/proc/self/mounts").unwrap_or_default()),
+        mounts(
+            &read("/proc/self/mounts").unwrap_or_default(),
+            &parts(&read("/proc/self/mountinfo").unwrap_or_default()),
+        ),
     );
     firmware(facts);
     if let Some(seconds) =
@@ -23,6 +28,66 @@ pub(super) fn collect(facts: &mut Facts) {
     {
         put(facts, "uptime_seconds", seconds);
     }
+}
+
+/// What the first processor can do.
+fn flags(text: &str) -> Vec<&str> {
+    let mut pairs = text.lines().filter_map(|line| line.split_once(':'));
+    let found = pairs.find(|(key, _)| ["flags", "Features"].contains(&key.trim()));
+    found.map_or_else(Vec::new, |(_, flags)| flags.split_whitespace().collect())
+}
+
+/// Kinds of a machine's case, by the number that its firmware gives (SMBIOS specification, 7.4.1), from 1 on.
+const FORMS: &[&str] = &[
+    "Other",
+    "Unknown",
+    "Desktop",
+    "Low Profile Desktop",
+    "Pizza Box",
+    "Mini Tower",
+    "Tower",
+    "Portable",
+    "Laptop",
+    "Notebook",
+    "Hand Held",
+    "Docking Station",
+    "All in One",
+    "Sub Notebook",
+    "Space-saving",
+    "Lunch Box",
+    "Main Server Chassis",
+    "Expansion Chassis",
+    "Sub Chassis",
+    "Bus Expansion Chassis",
+    "Peripheral Chassis",
+    "RAID Chassis",
+    "Rack Mount Chassis",
+    "Sealed-case PC",
+    "Multi-system",
+    "CompactPCI",
+    "AdvancedTCA",
+    "Blade",
+    "Blade Enclosing",
+    "Tablet",
+    "Convertible",
+    "Detachable",
+    "IoT Gateway",
+    "Embedded PC",
+    "Mini PC",
+    "Stick PC",
+];
+
+fn form() -> String {
+    let Some(text) = read("/sys/devices/virtual/dmi/id/chassis_type") else {
+        return "NA".to_owned();
+    };
+    let number = text
+        .parse::<usize>()
+        .ok()
+        .and_then(|number| number.checked_sub(1));
+    number
+        .and_then(|number| FORMS.get(number))
+        .map_or(text, |name| (*name).to_owned())
 }
 
 pub(super) fn load(facts: &mut Facts) {
@@ -111,7 +176,18 @@ fn processor(facts: &mut Facts, text: &str) {
 }
 
 /// The mounted file systems that have a device or a server.
-fn mounts(text: &str) -> Vec<Value> {
+/// Mount points at which not the root of a file system is (proc(5), mountinfo): Ansible says `bind` of them.
+fn parts(text: &str) -> BTreeSet<String> {
+    let fields = text
+        .lines()
+        .map(|line| line.split(' ').map(unescape).collect::<Vec<_>>());
+    let parts = fields.filter(|fields| fields.get(3).is_some_and(|root| root != "/"));
+    parts
+        .filter_map(|fields| fields.into_iter().nth(4))
+        .collect()
+}
+
+fn mounts(text: &str, parts: &BTreeSet<String>) -> Vec<Value> {
     let uuids = uuids();
     text.lines()
         .filter_map(|line| {
@@ -126,7 +202,8 @@ fn mounts(text: &str) -> Vec<Value> {
             entry.insert("device".to_owned(), device.clone().into());
             entry.insert("mount".to_owned(), mount.clone().into());
             entry.insert("fstype".to_owned(), kind.clone().into());
-            entry.insert("options".to_owned(), options.clone().into());
+            let bind = if parts.contains(mount) { ",bind" } else { "" };
+            entry.insert("options".to_owned(), format!("{options}{bind}").into());
             entry.insert("dump".to_owned(), 0.into());
             entry.insert("passno".to_owned(), 0.into());
             entry.insert(
@@ -233,6 +310,7 @@ fn firmware(facts: &mut Facts) {
     }
     let vendor = read("/sys/devices/virtual/dmi/id/sys_vendor").unwrap_or_else(|| "NA".to_owned());
     put(facts, "system_vendor", vendor);
+    put(facts, "form_factor", form());
 }
 
 #[cfg(test)]
@@ -271,6 +349,13 @@ mod tests {
     fn mounts_are_those_with_a_device() {
         let found = mounts(
             "proc /proc proc rw 0 0\n/dev/x\\040y / ext4 rw,noatime 0 0\nnas:/a /no/such nfs rw 0 0\n",
+            &parts(
+                "36 35 98:0 /sub /no/such rw - nfs nas:/a rw\n37 35 98:0 / / rw - ext4 /dev/x rw\n",
+            ),
+        );
+        assert_eq!(
+            (&found[0]["options"], &found[1]["options"]),
+            (&"rw,noatime".into(), &"rw,bind".into())
         );
         assert_eq!(found.len(), 2);
         assert_eq!(found[0]["device"], "/dev/x y");

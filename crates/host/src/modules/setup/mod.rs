@@ -60,8 +60,8 @@ static COLLECTORS: &[Collector] = &[
             "domain",
         ],
         true,
-        |_, _, facts| {
-            platform::collect(facts);
+        |_, cx, facts| {
+            platform::collect(cx, facts);
             Ok(())
         },
     ),
@@ -164,6 +164,10 @@ static COLLECTORS: &[Collector] = &[
             Ok(())
         },
     ),
+    collector("chroot", &["is_chroot"], false, |_, cx, facts| {
+        platform::chroot(cx, facts);
+        Ok(())
+    }),
     collector("loadavg", &[], false, |_, _, facts| {
         hardware::load(facts);
         Ok(())
@@ -176,10 +180,12 @@ static COLLECTORS: &[Collector] = &[
             "default_ipv6",
             "all_ipv4_addresses",
             "all_ipv6_addresses",
+            "locally_reachable_ips",
         ],
         false,
-        |_, _, facts| {
+        |_, cx, facts| {
             network::collect(facts);
+            network::reachable(cx, facts);
             Ok(())
         },
     ),
@@ -205,7 +211,6 @@ const EMPTY: &[&str] = &[
     "system_capabilities",
     "facter",
     "ohai",
-    "chroot",
     "devices",
     "fibre_channel_wwn",
     "iscsi",

@@ -1,6 +1,7 @@
 //! Interfaces, their addresses, the way out.
 
 use super::{Facts, put, read};
+use crate::Context;
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with,
 };
@@ -18,6 +19,30 @@ struct Address {
     prefix: u8,
     scope: &'static str,
     broadcast: Option<Ipv4Addr>,
+}
+
+/// Addresses that the kernel itself answers to, as `ip route` lists them; empty where there is no ip.
+pub(super) fn reachable(cx: &Context, facts: &mut Facts) {
+    let of = |family: &str| -> Vec<String> {
+        let args = [family, "route", "show", "table", "local"];
+        let text = cx
+            .process("ip")
+            .args(args)
+            .system()
+            .run()
+            .map(|output| output.stdout_text());
+        let text = text.unwrap_or_default();
+        let local = text.lines().filter_map(|line| line.strip_prefix("local "));
+        local
+            .filter_map(|rest| rest.split(' ').next())
+            .map(ToOwned::to_owned)
+            .collect()
+    };
+    put(
+        facts,
+        "locally_reachable_ips",
+        json!({"ipv4": of("-4"), "ipv6": of("-6")}),
+    );
 }
 
 pub(super) fn collect(facts: &mut Facts) {
@@ -96,6 +121,13 @@ fn describe(name: &str, addresses: &[&Address]) -> Map<String, Value> {
     );
     add("promisc", (flags & 0x100 != 0).into());
     add("type", kind_of(&dir).into());
+    if let Some(name) = fs::read_link(dir.join("device"))
+        .ok()
+        .as_deref()
+        .and_then(Path::file_name)
+    {
+        add("pciid", name.to_string_lossy().into());
+    }
     if let Some(speed) = text("speed").and_then(|speed| speed.parse::<i64>().ok()) {
         add("speed", speed.into());
     }

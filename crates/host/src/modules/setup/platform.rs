@@ -1,10 +1,11 @@
 //! What the machine runs: kernel, names, distribution.
 
 use super::{Facts, put, read};
+use crate::Context;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 
-pub(super) fn collect(facts: &mut Facts) {
+pub(super) fn collect(cx: &Context, facts: &mut Facts) {
     let uname = rustix::system::uname();
     let text = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
     let (machine, node) = (text(uname.machine()), text(uname.nodename()));
@@ -33,7 +34,9 @@ pub(super) fn collect(facts: &mut Facts) {
         },
     );
     put(facts, "userspace_architecture", machine);
-    let fqdn = fqdn(&node, &read("/etc/hosts").unwrap_or_default());
+    let fqdn = fqdn(&node, &read("/etc/hosts").unwrap_or_default())
+        .or_else(|| asked(cx, &node))
+        .unwrap_or_else(|| node.clone());
     put(
         facts,
         "hostname",
@@ -54,19 +57,71 @@ pub(super) fn collect(facts: &mut Facts) {
     }
 }
 
-/// The full name of this host: as /etc/hosts has it, else the short one.
-fn fqdn(node: &str, hosts: &str) -> String {
+/// The full name of this host as Python's `getfqdn` finds it: the first name with a dot of the address that the short name
+/// has, else the address's first name. None when /etc/hosts doesn't have the short name.
+fn fqdn(node: &str, hosts: &str) -> Option<String> {
     if node.contains('.') {
-        return node.to_owned();
+        return Some(node.to_owned());
     }
-    hosts
+    let entries: Vec<Vec<&str>> = hosts
         .lines()
         .map(|line| line.split('#').next().unwrap_or_default())
-        .map(|line| line.split_whitespace().skip(1).collect::<Vec<_>>())
-        .filter(|names| names.contains(&node))
-        .find_map(|names| names.into_iter().find(|name| name.contains('.')))
-        .unwrap_or(node)
-        .to_owned()
+        .map(|line| line.split_whitespace().collect())
+        .filter(|words: &Vec<&str>| words.len() > 1)
+        .collect();
+    let address = entries.iter().find(|words| words[1..].contains(&node))?[0];
+    let names = entries.iter().find(|words| words[0] == address)?;
+    Some(full(&names[1..]).to_owned())
+}
+
+/// The first name with a dot, else the first.
+fn full<'a>(names: &[&'a str]) -> &'a str {
+    let dotted = names.iter().find(|name| name.contains('.'));
+    dotted.or(names.first()).copied().unwrap_or_default()
+}
+
+/// The same of the host's name service, which a static program can't ask itself. A resolver that doesn't answer holds
+/// nothing up for long.
+fn asked(cx: &Context, node: &str) -> Option<String> {
+    let ask = |name: &str| -> Option<Vec<String>> {
+        let output = cx
+            .process("timeout")
+            .args(["2", "getent", "hosts", name])
+            .system()
+            .run()
+            .ok()?;
+        let text = output.stdout_text();
+        let words: Vec<String> = text
+            .lines()
+            .next()?
+            .split_whitespace()
+            .map(ToOwned::to_owned)
+            .collect();
+        (words.len() > 1).then_some(words)
+    };
+    let forward = ask(node)?;
+    let words = ask(&forward[0]).unwrap_or(forward);
+    let names: Vec<&str> = words[1..].iter().map(String::as_str).collect();
+    Some(full(&names).to_owned())
+}
+
+/// Whether the root of this process is that of process 1.
+pub(super) fn chroot(cx: &Context, facts: &mut Facts) {
+    use std::os::unix::fs::MetadataExt;
+    let root = |path: &str| {
+        std::fs::metadata(path)
+            .ok()
+            .map(|meta| (meta.dev(), meta.ino()))
+    };
+    let own = root("/");
+    let differs = root("/proc/1/root/.").map_or_else(
+        // Not to be seen: the root of a file system has a certain number.
+        || own.is_some_and(|(_, number)| ![2, 128, 256].contains(&number)),
+        |first| own != Some(first),
+    );
+    let said = cx.environment().contains_key("debian_chroot")
+        || std::env::var_os("debian_chroot").is_some();
+    put(facts, "is_chroot", said || differs);
 }
 
 /// Ansible's names for distributions, by the ID in os-release.
@@ -120,6 +175,7 @@ pub(super) fn distribution(facts: &mut Facts) {
     for (name, value) in identify(&release, debian.as_deref()) {
         put(facts, name, value);
     }
+    put(facts, "distribution_file_parsed", true);
 }
 
 /// The facts that os-release and, on Debian, debian_version give.
@@ -253,8 +309,11 @@ mod tests {
     #[test]
     fn full_names_come_from_the_hosts_file() {
         let hosts = "127.0.0.1 localhost\n127.0.1.1 node1.example.org node1 # me\n";
-        assert_eq!(fqdn("node1", hosts), "node1.example.org");
-        assert_eq!(fqdn("node2", hosts), "node2");
-        assert_eq!(fqdn("a.b.c", hosts), "a.b.c");
+        assert_eq!(fqdn("node1", hosts).as_deref(), Some("node1.example.org"));
+        assert_eq!(fqdn("node2", hosts), None);
+        assert_eq!(fqdn("a.b.c", hosts).as_deref(), Some("a.b.c"));
+        // What the address is called first counts, as when Python asks for it.
+        let shared = "127.0.0.1 localhost\n127.0.0.1 node1\n";
+        assert_eq!(fqdn("node1", shared).as_deref(), Some("localhost"));
     }
 }

@@ -4,12 +4,18 @@ use super::{Facts, put, read};
 use std::path::Path;
 
 pub(super) fn collect(facts: &mut Facts) {
-    let (kind, role) = match container().or_else(machine) {
+    let contained = container();
+    let (kind, role) = match contained.or_else(machine) {
         Some(kind) => (kind, "guest"),
         None if Path::new("/dev/kvm").exists() => ("kvm", "host"),
         None => ("NA", "NA"),
     };
-    let guest: Vec<&str> = (role == "guest").then_some(kind).into_iter().collect();
+    let general = contained.map(|_| "container").filter(|name| *name != kind);
+    let guest: Vec<&str> = (role == "guest")
+        .then_some(kind)
+        .into_iter()
+        .chain(general)
+        .collect();
     let host: Vec<&str> = Path::new("/dev/kvm")
         .exists()
         .then_some("kvm")

@@ -117,6 +117,13 @@ impl Module for Certificate {
                 .with("ca_cert", self.ownca_path.clone())
                 .with("ca_privatekey", self.ownca_privatekey_path.clone());
         }
+        if let (true, Some(_)) = (cx.check(), &content) {
+            let [before, after] = self.dates(self.provider.as_deref() == Some("ownca"))?;
+            return Ok(outcome
+                .with("notBefore", before.text())
+                .with("notAfter", after.text())
+                .with("serial_number", serde_json::Value::Null));
+        }
         if let Some(now) = self
             .target
             .now(cx)?
@@ -174,12 +181,7 @@ impl Certificate {
             .map(|request| request.extensions)
             .unwrap_or_default();
         let extensions = self.extensions(asked, &public, &issuer, by_ca);
-        let (before, after) = if by_ca {
-            (&self.ownca_not_before, &self.ownca_not_after)
-        } else {
-            (&self.selfsigned_not_before, &self.selfsigned_not_after)
-        };
-        let (before, after) = (moment(before)?, moment(after)?);
+        let [before, after] = self.dates(by_ca)?;
         if after <= before {
             return Err(Failure::new(
                 "the certificate would end before it begins: look at not_before and not_after",
@@ -220,6 +222,16 @@ impl Certificate {
             [before, after],
         )
         .map(Some)
+    }
+
+    /// From when and until when it holds.
+    fn dates(&self, by_ca: bool) -> Result<[Moment; 2], Failure> {
+        let (before, after) = if by_ca {
+            (&self.ownca_not_before, &self.ownca_not_after)
+        } else {
+            (&self.selfsigned_not_before, &self.selfsigned_not_after)
+        };
+        Ok([moment(before)?, moment(after)?])
     }
 
     fn issuer_name(

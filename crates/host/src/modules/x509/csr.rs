@@ -15,7 +15,6 @@ use crate::spec::join;
 use crate::{Arg, Context, Failure, Kind, Module, Outcome, Return, Rule, Spec};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use std::net::IpAddr;
 
 #[derive(Deserialize)]
 pub struct Request {
@@ -280,12 +279,7 @@ impl Request {
         }
         let is_name = |name: &str| SUBJECT[0].1 == name || SUBJECT[0].2 == name;
         let (_, name) = subject.iter().find(|(name, _)| is_name(name))?;
-        let kind = if name.parse::<IpAddr>().is_ok() {
-            "IP"
-        } else {
-            "DNS"
-        };
-        Some(vec![format!("{kind}:{name}")])
+        Some(vec![format!("DNS:{name}")])
     }
 
     fn extensions(

@@ -9,6 +9,7 @@ mod certificate;
 mod csr;
 mod der;
 mod document;
+mod expiry;
 mod extensions;
 mod info;
 mod key;
@@ -22,5 +23,6 @@ mod time;
 
 pub use certificate::Certificate;
 pub use csr::Request;
+pub use expiry::CertInfo;
 pub use info::{CertificateInfo, RequestInfo};
 pub use privatekey::{PrivateKey, PrivateKeyInfo};

@@ -149,3 +149,34 @@ fn what_openssl_says_of_a_key_is_told_and_the_key_is_not() {
     );
     assert!(ca.failed, "{ca:?}");
 }
+
+#[test]
+fn certificates_that_end_soon_are_told_in_order() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let key = dir.path().join("key");
+    run(
+        "openssl_privatekey",
+        json!({"path": key, "type": "Ed25519"}),
+    );
+    for (name, end) in [("later", "+90d"), ("soon", "+10d1h"), ("sub/over", "+1s")] {
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().expect("below")).expect("made");
+        let made = run(
+            "x509_certificate",
+            json!({"path": path, "privatekey_path": key, "provider": "selfsigned", "selfsigned_not_before": "-1d", "selfsigned_not_after": end}),
+        );
+        assert!(!made.failed, "{made:?}");
+    }
+    let told = run("cert_info", json!({"path": dir.path()}));
+    assert_eq!(told.data["days_left"], 10, "{told:?}");
+    assert_eq!(told.data["expiring"], json!([dir.path().join("soon")]));
+    let all = run(
+        "cert_info",
+        json!({"paths": [dir.path().join("*")], "recurse": true, "fail": true}),
+    );
+    assert!(
+        all.failed && all.data["certificates"].as_array().map(Vec::len) == Some(3),
+        "{all:?}"
+    );
+    assert!(run("cert_info", json!({"path": "/no/such"})).failed);
+}

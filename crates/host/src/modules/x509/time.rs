@@ -64,6 +64,11 @@ fn seconds(text: &str) -> Option<i64> {
 }
 
 impl Moment {
+    /// Seconds since 1970.
+    pub(super) fn seconds(self) -> i64 {
+        self.0.as_second()
+    }
+
     pub(super) fn text(self) -> String {
         self.0
             .to_zoned(TimeZone::UTC)
