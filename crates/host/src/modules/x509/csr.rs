@@ -261,7 +261,7 @@ impl Request {
         for (name, value) in self.subject.iter().flatten().chain(ordered) {
             match value {
                 Value::Array(values) => {
-                    shown.extend(values.iter().map(|value| (name.clone(), text(value))))
+                    shown.extend(values.iter().map(|value| (name.clone(), text(value))));
                 }
                 value => shown.push((name.clone(), text(value))),
             }

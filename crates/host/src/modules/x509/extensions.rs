@@ -74,7 +74,7 @@ pub(super) fn basic_constraints(list: &[String]) -> Result<Vec<u8>, Failure> {
             Some(("CA", value)) if value.eq_ignore_ascii_case("true") => ca = true,
             Some(("CA", value)) if value.eq_ignore_ascii_case("false") => {}
             Some(("pathlen", value)) => {
-                length = Some(value.parse::<u32>().map_err(|_| wrong(text))?)
+                length = Some(value.parse::<u32>().map_err(|_| wrong(text))?);
             }
             _ => return Err(wrong(text)),
         }
