@@ -114,6 +114,8 @@ fn gathered(command: &mut Command, playbook: &Path) -> Map<String, Value> {
             "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         )
         .env("HOME", home)
+        // Which a shell sets, and Ansible starts one.
+        .env("PWD", home)
         .env("XDG_STATE_HOME", home)
         .env("LC_ALL", "C.UTF-8")
         .stdin(Stdio::null())
