@@ -81,15 +81,41 @@ const OWN: [Arg; 30] = [
     Arg::new(
         "country_name",
         Kind::Str,
-        "Part of the subject, as the next six.",
+        "Part of the subject: two letters of a country.",
     )
     .aliases(&["C", "countryName"]),
-    Arg::new("state_or_province_name", Kind::Str, "").aliases(&["ST", "stateOrProvinceName"]),
-    Arg::new("locality_name", Kind::Str, "").aliases(&["L", "localityName"]),
-    Arg::new("organization_name", Kind::Str, "").aliases(&["O", "organizationName"]),
-    Arg::new("organizational_unit_name", Kind::Str, "").aliases(&["OU", "organizationalUnitName"]),
-    Arg::new("common_name", Kind::Str, "").aliases(&["CN", "commonName"]),
-    Arg::new("email_address", Kind::Str, "").aliases(&["E", "emailAddress"]),
+    Arg::new(
+        "state_or_province_name",
+        Kind::Str,
+        "Part of the subject: state or province.",
+    )
+    .aliases(&["ST", "stateOrProvinceName"]),
+    Arg::new("locality_name", Kind::Str, "Part of the subject: town.")
+        .aliases(&["L", "localityName"]),
+    Arg::new(
+        "organization_name",
+        Kind::Str,
+        "Part of the subject: organization.",
+    )
+    .aliases(&["O", "organizationName"]),
+    Arg::new(
+        "organizational_unit_name",
+        Kind::Str,
+        "Part of the subject: unit of it.",
+    )
+    .aliases(&["OU", "organizationalUnitName"]),
+    Arg::new(
+        "common_name",
+        Kind::Str,
+        "Part of the subject: the name itself.",
+    )
+    .aliases(&["CN", "commonName"]),
+    Arg::new(
+        "email_address",
+        Kind::Str,
+        "Part of the subject: address of mail.",
+    )
+    .aliases(&["E", "emailAddress"]),
     Arg::new(
         "subject_alt_name",
         Kind::List,
@@ -116,23 +142,35 @@ const OWN: [Arg; 30] = [
         "digitalSignature, keyEncipherment and their like.",
     )
     .aliases(&["keyUsage"]),
-    Arg::new("key_usage_critical", Kind::Bool, "")
-        .aliases(&["keyUsage_critical"])
-        .default("no"),
+    Arg::new(
+        "key_usage_critical",
+        Kind::Bool,
+        "Whoever doesn't understand it must refuse it.",
+    )
+    .aliases(&["keyUsage_critical"])
+    .default("no"),
     Arg::new(
         "extended_key_usage",
         Kind::List,
         "serverAuth, clientAuth and their like, or numbers.",
     )
     .aliases(&["extKeyUsage", "extendedKeyUsage"]),
-    Arg::new("extended_key_usage_critical", Kind::Bool, "")
-        .aliases(&["extKeyUsage_critical", "extendedKeyUsage_critical"])
-        .default("no"),
+    Arg::new(
+        "extended_key_usage_critical",
+        Kind::Bool,
+        "Whoever doesn't understand it must refuse it.",
+    )
+    .aliases(&["extKeyUsage_critical", "extendedKeyUsage_critical"])
+    .default("no"),
     Arg::new("basic_constraints", Kind::List, "CA:TRUE, pathlen:NUMBER.")
         .aliases(&["basicConstraints"]),
-    Arg::new("basic_constraints_critical", Kind::Bool, "")
-        .aliases(&["basicConstraints_critical"])
-        .default("no"),
+    Arg::new(
+        "basic_constraints_critical",
+        Kind::Bool,
+        "Whoever doesn't understand it must refuse it.",
+    )
+    .aliases(&["basicConstraints_critical"])
+    .default("no"),
     Arg::new(
         "ocsp_must_staple",
         Kind::Bool,
@@ -140,9 +178,13 @@ const OWN: [Arg; 30] = [
     )
     .aliases(&["ocspMustStaple"])
     .default("no"),
-    Arg::new("ocsp_must_staple_critical", Kind::Bool, "")
-        .aliases(&["ocspMustStaple_critical"])
-        .default("no"),
+    Arg::new(
+        "ocsp_must_staple_critical",
+        Kind::Bool,
+        "Whoever doesn't understand it must refuse it.",
+    )
+    .aliases(&["ocspMustStaple_critical"])
+    .default("no"),
     Arg::new(
         "name_constraints_permitted",
         Kind::List,
@@ -153,7 +195,12 @@ const OWN: [Arg; 30] = [
         Kind::List,
         "Names that it may not sign.",
     ),
-    Arg::new("name_constraints_critical", Kind::Bool, "").default("no"),
+    Arg::new(
+        "name_constraints_critical",
+        Kind::Bool,
+        "Whoever doesn't understand it must refuse it.",
+    )
+    .default("no"),
     Arg::new(
         "create_subject_key_identifier",
         Kind::Bool,
