@@ -222,6 +222,26 @@ fn a_drill_proves_what_can_be_restored(lab: &Lab, plain: &str) {
     lab.kopsrun(&["backup", "drill", plain, "--programs", old.trim()])
         .says(2, &["doesn't start from it: 3.4"]);
     nothing_runs_on();
+    a_killed_drill_leaves_nothing(lab, plain);
+}
+
+/// A drill that is killed leaves its etcd; the next one ends it.
+fn a_killed_drill_leaves_nothing(lab: &Lab, plain: &str) {
+    let mut drill = lab.start(&["backup", "drill", plain]);
+    let begin = std::time::Instant::now();
+    let started = || {
+        let entries = fs::read_dir(backups(lab)).expect("sets").flatten();
+        entries.into_iter().any(|e| e.path().join("pid").exists())
+    };
+    while !started() {
+        assert!(begin.elapsed().as_secs() < 120, "no etcd was started");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    drill.kill().expect("SIGKILL");
+    drill.wait().expect("ended");
+    lab.succeed(&["backup", "drill", plain])
+        .says(0, &["VERIFIED"]);
+    nothing_runs_on();
 }
 
 /// No throwaway etcd outlives its drill.

@@ -93,7 +93,9 @@ fn a_cluster_comes_back_on_new_machines() {
     restore(&lab, &set, &[]).says(5, &["has its quorum: 3 of 3"]);
     lab.run(&["kill", "node2"]);
     restore(&lab, &set, &[]).says(5, &["has its quorum: 2 of 3", "kopsrun replace-node"]);
+    damage_is_refused(&lab, &set);
     lab.run(&["kill", "node3"]);
+    another_clusters_set_is_refused(&lab, &set);
     restore(&lab, &set, &[]).says(5, &["can't be reached", "may still run", "--fenced node2"]);
     restore(&lab, "cluster-nope", &[]).says(5, &["there is no backup set cluster-nope"]);
     restore(&lab, &set, &["--fenced", "node1"]).says(5, &["node1 is named as fenced", "isn't off"]);
@@ -146,6 +148,35 @@ fn a_cluster_comes_back_on_new_machines() {
     assert_eq!(lab.ssh("node1", "ls /var/lib/etcd"), "member");
     // A member can be replaced afterwards as in any cluster.
     lab.succeed(&["backup", "certs"]);
+}
+
+/// Whatever state the cluster is in, nothing is begun from a set that isn't whole.
+fn damage_is_refused(lab: &Lab, set: &str) {
+    let path = lab
+        .state()
+        .join("backups")
+        .join(set)
+        .join("snapshot.db.zst");
+    let whole = fs::read(&path).expect("read");
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 1;
+    fs::write(&path, flipped).expect("written");
+    restore(lab, set, &[]).says(5, &["can't be restored", "changed or damaged"]);
+    fs::write(&path, whole).expect("written");
+    // The damage has cost the set its proof.
+    restore(lab, set, &["--plan"]).says(5, &["has its quorum"]);
+    lab.succeed(&["backup", "drill", set])
+        .says(0, &["VERIFIED"]);
+}
+
+fn another_clusters_set_is_refused(lab: &Lab, set: &str) {
+    let path = lab.state().join("backups").join(set).join("manifest.json");
+    let whole = fs::read_to_string(&path).expect("read");
+    let mut told: Value = serde_json::from_str(&whole).expect("JSON");
+    told["cluster"]["authorities"]["/etc/ssl/etcd/ssl/ca.pem"] = "0000".into();
+    fs::write(&path, told.to_string()).expect("written");
+    restore(lab, set, &[]).says(5, &["is of another cluster", "--other-cluster"]);
+    fs::write(&path, whole).expect("written");
 }
 
 #[test]

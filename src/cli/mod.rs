@@ -33,6 +33,7 @@ mod replace_node;
 mod restore;
 mod resume;
 mod runs;
+mod schedule;
 mod site;
 mod vault;
 mod warnings;
@@ -75,6 +76,7 @@ enum Verb {
     Vault(vault::Vault),
     Config(config::Verb),
     Facts(facts::Facts),
+    Schedule(schedule::Schedule),
     Runs(runs::Runs),
     Resume(resume::Resume),
     Doc(doc::Doc),
@@ -162,6 +164,7 @@ fn dispatch(verb: &Verb, context: &Context) -> Result<u8, Failure> {
         Verb::Certs(args) => certs::run(args, context),
         Verb::Facts(args) => facts::run(args, context),
         Verb::Resume(args) => resume::run(args, context),
+        Verb::Schedule(args) => schedule::run(args, context),
         Verb::Runs(args) => runs::run(args, context),
         Verb::Doc(args) => doc::run(args, context),
         Verb::Vault(args) => vault::run(args, context),

@@ -12,6 +12,7 @@ mod parts;
 pub mod prune;
 pub mod replace_node;
 pub mod restore_etcd;
+pub mod schedule;
 pub mod site;
 pub mod snapshot;
 pub mod status;

@@ -4,6 +4,7 @@
 //! from addresses and a token), so each step finds out by itself how far it came, whoever ran it. Old data are moved aside.
 
 mod facts;
+mod form;
 mod gather;
 mod host;
 mod plan;
