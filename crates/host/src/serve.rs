@@ -65,7 +65,9 @@ pub fn serve_as(
         // In one piece: each costs a packet, and two changes of process, on a host that is logging others in.
         let mut greeting = MAGIC.to_vec();
         write_frame(&mut greeting, &Frame::Control(Control::Hello(hello())))?;
-        lock(&server.output).write_all(&greeting)?;
+        let mut output = lock(&server.output);
+        output.write_all(&greeting)?;
+        output.flush()?;
     }
     let result = server.read(&mut BufReader::with_capacity(256 * 1024, input));
     server.close();
