@@ -1,13 +1,11 @@
 //! `kopsrun replace-node`: replaces an etcd member.
 
 use super::context::Context;
-use super::failure::{Failure, Kind};
+use super::failure::Failure;
 use super::record;
 use super::site::Operation;
-use crate::journal::{Meta, Run};
 use crate::ops::replace_node::{self, Options};
 use clap::Args;
-use std::sync::Arc;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -66,20 +64,9 @@ pub(super) fn run(args: &ReplaceNode, context: &Context) -> Result<u8, Failure> 
         yes: args.yes,
     };
     let site = operation.site(context)?;
-    let sources = context.sources(&args.operation.hosts)?;
-    let mut meta = Meta::new(
-        replace_node::COMMAND,
-        &context.typed,
-        record::absolute(&sources),
-    );
-    meta.user = record::user(context);
-    meta.options = serde_json::to_value(&options)
-        .map_err(|error| Failure::new(Kind::Broken, error.to_string()))?;
-    let run = Arc::new(Run::create(
-        &site.runs,
-        meta,
-        Some(record::observer(context, false)?),
-    )?);
+    let run = args
+        .operation
+        .begin(replace_node::COMMAND, &options, &site, context)?;
     super::block_on(context, async {
         let report = replace_node::run(&site, &options, &run, &context.cancel)
             .await

@@ -8,12 +8,14 @@ use crate::backup::{Keys, keys};
 use crate::content::inventory::Inventory;
 use crate::content::template::{Scope, Templar, TemplateSettings};
 use crate::content::value::Value;
+use crate::journal::{Meta, Run};
 use crate::link::Target;
 use crate::ops::engine;
 use crate::ops::site::{Consent, Nobody, Site};
 use crate::play::{BecomeSettings, Links, Request, Source};
 use crate::secret::Secret;
 use clap::Args;
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -69,6 +71,23 @@ impl Operation {
             keys.passphrase = Some(Secret::new(line.to_owned()));
         }
         Ok(keys)
+    }
+
+    /// Opens the record of a run, with the options that `kopsrun resume` needs.
+    pub(super) fn begin(
+        &self,
+        command: &str,
+        options: &impl Serialize,
+        site: &Site,
+        context: &Context,
+    ) -> Result<Arc<Run>, Failure> {
+        let sources = context.sources(&self.hosts)?;
+        let mut meta = Meta::new(command, &context.typed, record::absolute(&sources));
+        meta.user = record::user(context);
+        meta.options = serde_json::to_value(options)
+            .map_err(|error| Failure::new(Kind::Broken, error.to_string()))?;
+        let observer = record::observer(context, false)?;
+        Ok(Arc::new(Run::create(&site.runs, meta, Some(observer))?))
     }
 
     /// Everything that an operation needs, from what was typed and what the inventory says.

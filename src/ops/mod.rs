@@ -11,6 +11,7 @@ pub mod members;
 mod parts;
 pub mod prune;
 pub mod replace_node;
+pub mod report;
 pub mod restore_etcd;
 pub mod schedule;
 pub mod site;
@@ -20,7 +21,8 @@ pub mod stepfile;
 
 use crate::journal::Run;
 use engine::Failure;
-use replace_node::{Options, Report};
+use replace_node::Options;
+use report::Report;
 use site::Site;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;

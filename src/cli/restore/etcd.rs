@@ -4,11 +4,10 @@ use crate::cli::context::Context;
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::site::Operation;
 use crate::cli::{block_on, record};
-use crate::journal::{Event, Holder, Meta, Run, RunEnd, Sink};
+use crate::journal::{Event, Holder, RunEnd, Sink};
 use crate::ops::restore_etcd::{self, Aside, Options, Wishes};
 use clap::Args;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -74,20 +73,9 @@ pub(super) fn run(args: &Etcd, context: &Context) -> Result<u8, Failure> {
         yes: args.yes,
     };
     let site = args.operation.site(context)?;
-    let sources = context.sources(&args.operation.hosts)?;
-    let mut meta = Meta::new(
-        restore_etcd::COMMAND,
-        &context.typed,
-        record::absolute(&sources),
-    );
-    meta.user = record::user(context);
-    meta.options = serde_json::to_value(&options)
-        .map_err(|error| Failure::new(Kind::Broken, error.to_string()))?;
-    let run = Arc::new(Run::create(
-        &site.runs,
-        meta,
-        Some(record::observer(context, false)?),
-    )?);
+    let run = args
+        .operation
+        .begin(restore_etcd::COMMAND, &options, &site, context)?;
     block_on(context, async {
         let report = restore_etcd::run(&site, &options, &run, &context.cancel)
             .await

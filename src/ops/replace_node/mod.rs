@@ -20,6 +20,7 @@ pub use gather::GROUP;
 pub use plan::{Action, Plan, Planned, Wishes, plan};
 
 use super::engine::{self, Ended, Failure, Step};
+use super::report::{Report, Stop, ended, record};
 use super::site::Site;
 use crate::cluster::{Etcd, LeaseError, Leased};
 use crate::journal::{
@@ -72,38 +73,6 @@ impl Options {
     }
 }
 
-/// How it ended; everything is in the record too.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
-    pub end: RunEnd,
-    /// 0 done, 2 undone, 3 stuck, 5 refused, 6 locked, 99 interrupted.
-    pub exit_code: u8,
-    pub message: Option<String>,
-    pub next: Vec<String>,
-}
-
-/// Why it came to no end of its own.
-enum Stop {
-    Refused(Failure),
-    Locked(Failure),
-    /// The person said no, or the plan was all that was asked for.
-    Nothing(Option<&'static str>),
-    /// The record can't be written.
-    Record(std::io::Error),
-}
-
-impl From<Failure> for Stop {
-    fn from(failure: Failure) -> Self {
-        Self::Refused(failure)
-    }
-}
-
-impl From<std::io::Error> for Stop {
-    fn from(error: std::io::Error) -> Self {
-        Self::Record(error)
-    }
-}
-
 /// Replace the member, or go on with a run that was interrupted: both look at the live cluster and do what is missing.
 ///
 /// The end is recorded as `run_finished`. An error is one of the record itself.
@@ -113,31 +82,7 @@ pub async fn run(
     run: &Arc<Run>,
     stop: &CancellationToken,
 ) -> std::io::Result<Report> {
-    let report = match attempt(site, options, run, stop).await {
-        Ok(report) => report,
-        Err(Stop::Refused(why)) => ended(RunEnd::Refused, 5, Some(why.message), why.hints),
-        Err(Stop::Locked(why)) => ended(RunEnd::Refused, 6, Some(why.message), why.hints),
-        Err(Stop::Nothing(message)) => {
-            ended(RunEnd::Done, 0, message.map(str::to_owned), Vec::new())
-        }
-        Err(Stop::Record(error)) => return Err(error),
-    };
-    run.emit_synced(Event::RunFinished {
-        end: report.end,
-        exit_code: report.exit_code,
-        message: report.message.clone(),
-        next: report.next.clone(),
-    })?;
-    Ok(report)
-}
-
-fn ended(end: RunEnd, exit_code: u8, message: Option<String>, next: Vec<String>) -> Report {
-    Report {
-        end,
-        exit_code,
-        message,
-        next,
-    }
+    record(attempt(site, options, run, stop).await, run)
 }
 
 async fn attempt(
@@ -189,7 +134,11 @@ async fn locked(
     let names = names(&facts, &plan);
     run.emit_synced(announce(&facts, &plan, &names))?;
     if options.plan_only {
-        return Err(Stop::Nothing(Some("this is the plan; nothing was changed")));
+        return Err(Stop::Nothing(
+            "this is the plan; nothing was changed",
+            RunEnd::Done,
+            0,
+        ));
     }
     let Some(hand) = ground.hands.get(options.home()).cloned() else {
         release(lease).await;
@@ -199,7 +148,11 @@ async fn locked(
         let question = format!("Replace the member of {}?", options.node);
         if !site.ask(question, Vec::new()).await {
             release(lease).await;
-            return Err(Stop::Nothing(Some("not confirmed; nothing was changed")));
+            return Err(Stop::Nothing(
+                "not confirmed; nothing was changed",
+                RunEnd::Done,
+                0,
+            ));
         }
     }
     let intent = serde_json::to_vec_pretty(&plan.intent(&facts)).unwrap_or_default();

@@ -15,7 +15,8 @@ pub use facts::Wishes;
 
 use super::drill;
 use super::engine::{self, Ended, Failure, Step};
-use super::replace_node::{GROUP, Report};
+use super::replace_node::GROUP;
+use super::report::{Report, Stop, ended, record};
 use super::site::Site;
 use crate::cluster::identity;
 use crate::journal::{Event, Holder, Lock, LockError, PlannedStep, Run, RunEnd, Sink};
@@ -47,27 +48,6 @@ pub struct Options {
     pub yes: bool,
 }
 
-/// Why it came to no end of its own.
-enum Stop {
-    Refused(Failure),
-    Locked(Failure),
-    /// The person said no, or the plan was all that was asked for.
-    Nothing(&'static str, RunEnd, u8),
-    Record(std::io::Error),
-}
-
-impl From<Failure> for Stop {
-    fn from(failure: Failure) -> Self {
-        Self::Refused(failure)
-    }
-}
-
-impl From<std::io::Error> for Stop {
-    fn from(error: std::io::Error) -> Self {
-        Self::Record(error)
-    }
-}
-
 /// Restore, or go on with a restore that was interrupted: both look at the hosts and do what is missing.
 ///
 /// The end is recorded as `run_finished`. An error is one of the record itself.
@@ -77,31 +57,7 @@ pub async fn run(
     run: &Arc<Run>,
     stop: &CancellationToken,
 ) -> std::io::Result<Report> {
-    let report = match attempt(site, options, run, stop).await {
-        Ok(report) => report,
-        Err(Stop::Refused(why)) => ended(RunEnd::Refused, 5, Some(why.message), why.hints),
-        Err(Stop::Locked(why)) => ended(RunEnd::Refused, 6, Some(why.message), why.hints),
-        Err(Stop::Nothing(message, end, code)) => {
-            ended(end, code, Some(message.to_owned()), Vec::new())
-        }
-        Err(Stop::Record(error)) => return Err(error),
-    };
-    run.emit_synced(Event::RunFinished {
-        end: report.end,
-        exit_code: report.exit_code,
-        message: report.message.clone(),
-        next: report.next.clone(),
-    })?;
-    Ok(report)
-}
-
-fn ended(end: RunEnd, exit_code: u8, message: Option<String>, next: Vec<String>) -> Report {
-    Report {
-        end,
-        exit_code,
-        message,
-        next,
-    }
+    record(attempt(site, options, run, stop).await, run)
 }
 
 async fn attempt(
