@@ -6,8 +6,9 @@ use super::resolve::{self, Scalar};
 use super::{syntax, timestamp};
 use crate::content::place::{Fault, Place};
 use base64::Engine;
-use libyaml_safer::{Event, EventData, Mark, Parser};
+use libyaml_safer::{Event, EventData, Mark, Parser, ScalarStyle};
 use num_bigint::BigInt;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::Path;
@@ -57,7 +58,18 @@ pub struct Composer<'a> {
     json: bool,
 }
 
+/// The text with an end of its last line: libyaml-safer 0.3 panics on a block scalar whose last line has none.
+/// [`Composer`] takes that end away again.
+pub fn ended(text: &str) -> Cow<'_, str> {
+    if text.is_empty() || text.ends_with('\n') {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(format!("{text}\n"))
+    }
+}
+
 impl<'a> Composer<'a> {
+    /// `input` is `text`, or what [`ended`] makes of it.
     pub fn new(
         text: &'a str,
         input: &'a mut &'a [u8],
@@ -102,14 +114,36 @@ impl<'a> Composer<'a> {
 
     fn event(&mut self) -> Result<Event, Fault> {
         match guarded(|| self.parser.parse()) {
-            Some(Ok(event)) => {
+            Some(Ok(mut event)) => {
                 self.read = event.end_mark;
+                self.take_added_end(&mut event);
                 Ok(event)
             }
             Some(Err(error)) => Err(syntax::fault(&error, self.text, self.file)),
             None => Err(Fault::new("this can't be read as YAML")
                 .at(&self.place(self.read))
                 .hint("the mistake is at this place or soon after it; a tag (!name) must be followed by a space")),
+        }
+    }
+
+    /// A block scalar at the very end of a text whose last line isn't ended has no newline there either.
+    fn take_added_end(&self, event: &mut Event) {
+        let beyond = event.end_mark.index > self.text.len() as u64;
+        let blank = |text: &str| {
+            text.lines()
+                .next_back()
+                .is_none_or(|line| line.trim().is_empty())
+        };
+        if let EventData::Scalar {
+            value,
+            style: ScalarStyle::Literal | ScalarStyle::Folded,
+            ..
+        } = &mut event.data
+            && beyond
+            && !blank(self.text)
+            && value.ends_with('\n')
+        {
+            value.pop();
         }
     }
 

@@ -30,7 +30,8 @@ pub fn parse_all(
     file: &Arc<Path>,
     warnings: &mut Vec<Fault>,
 ) -> Result<Vec<Node>, Fault> {
-    let mut input = text.as_bytes();
+    let ended = compose::ended(text);
+    let mut input = ended.as_bytes();
     Composer::new(text, &mut input, file, warnings).documents()
 }
 

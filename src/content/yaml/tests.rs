@@ -253,6 +253,34 @@ fn any_value() -> impl Strategy<Value = Json> {
     })
 }
 
+/// What PyYAML's C loader reads, for each text. Files whose last line isn't ended are common.
+#[test]
+fn a_text_may_end_without_a_newline() {
+    for (text, expected) in [
+        ("a: |\n  x", "x"),
+        ("a: >\n  x\n  y", "x y"),
+        ("a: |+\n  x", "x"),
+        ("a: |-\n  x", "x"),
+        ("a: |\n  x\n  ", "x\n"),
+        ("a: >\n  x\n\n  y", "x\ny"),
+        ("a: |", ""),
+        ("a: >-", ""),
+        ("a: |\n  ", ""),
+        ("a: |2\n   x", " x"),
+        ("a: >\n\n   x", "\nx"),
+        ("a: x", "x"),
+        ("a: 'x'", "x"),
+        ("a: x # y", "x"),
+    ] {
+        let read = parse(text, &file()).unwrap_or_else(|fault| panic!("{text:?}: {fault}"));
+        assert_eq!(
+            notation(&read[0]),
+            json!(["m", [[["s", "a"], ["s", expected]]]]),
+            "{text:?}"
+        );
+    }
+}
+
 proptest! {
     #[test]
     fn any_text_is_parsed_or_refused(text in "(\\PC|[\\n\\t:{}\\[\\]&*!|>'\"%@#-]){0,80}") {
