@@ -4,6 +4,7 @@
 pub mod ansible;
 pub mod inventory;
 pub mod nearest;
+pub mod path;
 pub mod place;
 pub mod playbook;
 pub mod template;

@@ -89,13 +89,7 @@ impl Batch {
             notified: Mutex::default(),
             notifications: Mutex::default(),
             free: (play.strategy != Strategy::Linear).then(Mutex::default),
-            roles: RwLock::new(
-                play.roles
-                    .iter()
-                    .filter(|role| role.public)
-                    .cloned()
-                    .collect(),
-            ),
+            roles: RwLock::new(play.public_roles()),
             included: Mutex::default(),
             completed: Mutex::default(),
             touched: Mutex::default(),

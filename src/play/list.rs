@@ -3,14 +3,13 @@
 use super::keep::{as_text, render};
 use super::request::{PlayError, Request, Source};
 use super::start::{extra_vars, reader};
+use super::store::groups;
 use super::tags::{self, Tags};
-use super::view::fault;
+use super::view::{fault, magic, play_templar};
 use crate::content::inventory::{Unknown, Var};
 use crate::content::place::Fault;
-use crate::content::playbook::{Item, Play, Task};
-use crate::content::template::{Templar, TemplateSettings};
+use crate::content::playbook::{Item, Loader, Play, Task};
 use crate::content::value::{Value, read};
-use crate::content::vars::{HostScope, Learned};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -56,7 +55,8 @@ pub fn list(request: &Request) -> Result<Vec<Listing>, PlayError> {
     };
     let (mut listings, mut faults) = (Vec::new(), Vec::new());
     for path in paths {
-        match reader(request, &extra, true).playbook(path) {
+        let loader = reader(request, &extra, true);
+        match loader.playbook(path) {
             Ok(playbook) => {
                 let mut listing = Listing {
                     playbook: path.clone(),
@@ -64,7 +64,7 @@ pub fn list(request: &Request) -> Result<Vec<Listing>, PlayError> {
                     warnings: playbook.warnings,
                 };
                 for play in &playbook.plays {
-                    match play_listing(request, play, &mut listing.warnings) {
+                    match play_listing(request, &loader, play, &mut listing.warnings) {
                         Ok(play) => listing.plays.push(play),
                         Err(fault) => faults.push(fault),
                     }
@@ -83,10 +83,13 @@ pub fn list(request: &Request) -> Result<Vec<Listing>, PlayError> {
 
 fn play_listing(
     request: &Request,
+    loader: &Loader,
     play: &Play,
     warnings: &mut Vec<Fault>,
 ) -> Result<PlayListing, Fault> {
-    let templar = templar(request, play);
+    let inventory = &request.inventory;
+    let magic = magic(request, inventory, groups(inventory), &play.dir());
+    let templar = play_templar(request, magic, extra_vars(request), loader, play);
     // What only hosts know stays as it is written.
     let text = |var: &Var| as_text(&render(&templar, var).unwrap_or_else(|_| var.value.clone()));
     let mut patterns = Vec::new();
@@ -98,8 +101,7 @@ fn play_listing(
         }
     }
     let pattern = patterns.join(",");
-    let selection = request
-        .inventory
+    let selection = inventory
         .select(&pattern, request.limit.as_deref(), Unknown::Warn)
         .map_err(|fault| fault.at(&play.hosts.place))?;
     warnings.extend(selection.warnings.into_iter().map(Fault::new));
@@ -134,36 +136,12 @@ fn play_listing(
     }
     let own = tags::of(&play.frame, |var| render(&templar, var)).unwrap_or_default();
     Ok(PlayListing {
-        name: play.name.as_ref().map_or(pattern, text),
+        name: text(&play.name),
         patterns,
         hosts: selection.hosts.iter().map(ToString::to_string).collect(),
         tags: own.into_iter().collect(),
         tasks,
     })
-}
-
-/// Renders what a play says of itself, with what is known before any host is.
-fn templar(request: &Request, play: &Play) -> Templar {
-    let settings = TemplateSettings {
-        vault: Arc::clone(&request.vault),
-        environment: Arc::clone(&request.environment),
-        merge_hashes: request.merge_hashes,
-        ..TemplateSettings::default()
-    };
-    let settings = Arc::new(settings);
-    let scope = HostScope {
-        magic: Vec::new(),
-        extra: extra_vars(request),
-        frame: None,
-        play: Some(Arc::clone(&play.frame)),
-        files: Vec::new(),
-        roles: Arc::from([]),
-        learned: Arc::new(Learned::default()),
-        inventory: Arc::default(),
-        connection: None,
-        settings: Arc::clone(&settings),
-    };
-    Templar::new(Arc::new(scope), settings)
 }
 
 /// What stands for the name of a task that has none: its module, and which role an `include_role` includes.

@@ -196,7 +196,7 @@ impl Batch {
         if !self.handlers_named(name).is_empty() {
             return None;
         }
-        if self.run.configured("ERROR_ON_MISSING_HANDLER") == Some(false) {
+        if self.run.request.configured("ERROR_ON_MISSING_HANDLER") == Some(false) {
             self.run.warn(&format!(
                 "The requested handler '{name}' was not found in either the main handlers list nor in the listening \
                  handlers list"

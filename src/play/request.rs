@@ -171,7 +171,20 @@ impl Default for FactSettings {
     }
 }
 
+/// Hosts at a time where nobody says how many.
+const FORKS: usize = 50;
+
 impl Request {
+    /// How many hosts are worked on at a time.
+    pub(super) fn width(&self) -> usize {
+        self.forks.filter(|forks| *forks > 0).unwrap_or(FORKS)
+    }
+
+    /// A switch of ansible.cfg.
+    pub(super) fn configured(&self, name: &str) -> Option<bool> {
+        self.config.get(name).map(Value::truthy)
+    }
+
     pub fn new(source: Source, inventory: Arc<Inventory>) -> Self {
         Self {
             source,

@@ -16,7 +16,6 @@ use crate::content::place::{Fault, Place};
 use crate::content::playbook::{Args, Frame, Keyword, Keywords, Loader, Play, Task};
 use crate::content::template::Templar;
 use crate::content::value::Value;
-use crate::content::vars::{HostScope, Learned};
 use crate::journal::{Event, Level, NO_HOSTS, Sink};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -88,20 +87,9 @@ impl Run {
 
     /// Templates that know the play but no host.
     pub(super) fn play_templar(&self, play: &Play) -> Templar {
-        let settings = self.template_settings(vec![play.dir()], &play.dir());
-        let scope = HostScope {
-            magic: vec![Arc::new(self.magic(&play.dir()))],
-            extra: Arc::clone(&self.extra),
-            frame: None,
-            play: Some(Arc::clone(&play.frame)),
-            files: Vec::new(),
-            roles: Arc::from([]),
-            learned: Arc::new(Learned::default()),
-            inventory: Arc::new(Vars::new()),
-            connection: None,
-            settings: Arc::clone(&settings),
-        };
-        Templar::new(Arc::new(scope), settings)
+        let magic = self.magic(&play.dir());
+        let extra = Arc::clone(&self.extra);
+        view::play_templar(&self.request, magic, extra, &self.loader, play)
     }
 
     /// Parts of a pattern that match nothing, as `host_pattern_mismatch` has them.
@@ -132,10 +120,8 @@ impl Run {
             }
             other => as_text(&other),
         };
-        let name = match &play.name {
-            Some(name) => as_text(&render(&templar, name).unwrap_or_else(|_| name.value.clone())),
-            None => pattern.clone(),
-        };
+        let name = render(&templar, &play.name).unwrap_or_else(|_| play.name.value.clone());
+        let name = as_text(&name);
         let inventory = self.store.inventory();
         let selection = inventory
             .select(&pattern, self.request.limit.as_deref(), Unknown::Warn)

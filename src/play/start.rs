@@ -20,9 +20,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
 
-/// How many hosts work at the same time when nobody says.
-const FORKS: usize = 50;
-
 /// The variables that `-e` gives.
 pub(super) fn extra_vars(request: &Request) -> Arc<Vars> {
     let place = Place::file(Path::new("-e"));
@@ -144,7 +141,7 @@ pub(super) async fn run(
 ) -> Result<Summary, PlayError> {
     let extra = extra_vars(request);
     let ready = read(request, &extra).map_err(PlayError::Refused)?;
-    let width = request.forks.filter(|forks| *forks > 0).unwrap_or(FORKS);
+    let width = request.width();
     // Facts, added hosts and failures go on from one playbook to the next.
     let store = Arc::new(Store::new(Arc::clone(&request.inventory)));
     let recap = Arc::new(Recap::default());

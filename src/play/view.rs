@@ -1,11 +1,12 @@
 //! Variables and templates as one task sees them on one host.
 
 use super::batch::Batch;
+use super::request::Request;
 use super::run::Run;
 use super::store::lock;
-use crate::content::inventory::HostName;
+use crate::content::inventory::{HostName, Inventory, Vars};
 use crate::content::place::Fault;
-use crate::content::playbook::{Frame, Layers, Role, Task};
+use crate::content::playbook::{Frame, Layers, Loader, Play, Role, Task};
 use crate::content::template::{Templar, TemplateError, TemplateSettings};
 use crate::content::value::{Key, Object, Value};
 use crate::content::vars::HostScope;
@@ -252,42 +253,8 @@ impl Batch {
 impl Run {
     /// Variables that are the same for the whole run.
     pub(super) fn magic(&self, dir: &Path) -> IndexMap<String, Value> {
-        let request = &self.request;
-        let mut magic = IndexMap::new();
-        let mut set = |name: &str, value: Value| {
-            magic.insert(name.to_owned(), value);
-        };
-        set("groups", self.store.groups());
-        set("playbook_dir", Value::from(&*dir.to_string_lossy()));
-        set("ansible_version", version());
-        // What Ansible names is the Python that runs it; kopsrun runs none, so it is where systems have theirs.
-        set("ansible_playbook_python", Value::from("/usr/bin/python3"));
-        let sources = self.store.inventory().sources();
-        set("ansible_inventory_sources", texts(&sources));
-        let config = request.config_file.as_ref();
-        let config = config.map_or(Value::None, |path| Value::from(&*path.to_string_lossy()));
-        set("ansible_config_file", config);
-        set("ansible_check_mode", Value::Bool(request.check));
-        set("ansible_diff_mode", Value::Bool(request.diff));
-        set(
-            "ansible_forks",
-            Value::Int(i64::try_from(self.width).unwrap_or(i64::MAX)),
-        );
-        set(
-            "ansible_verbosity",
-            Value::Int(i64::from(request.verbosity)),
-        );
-        set("ansible_run_tags", texts(&run_tags(&request.tags)));
-        set("ansible_skip_tags", texts(&request.skip_tags));
-        if let Some(limit) = &request.limit {
-            set("ansible_limit", Value::from(limit.as_str()));
-        }
-        magic
-    }
-
-    /// A switch of ansible.cfg.
-    pub(super) fn configured(&self, name: &str) -> Option<bool> {
-        self.request.config.get(name).map(Value::truthy)
+        let inventory = self.store.inventory();
+        magic(&self.request, &inventory, self.store.groups(), dir)
     }
 
     pub(super) fn template_settings(
@@ -295,19 +262,97 @@ impl Run {
         search: Vec<PathBuf>,
         dir: &Path,
     ) -> Arc<TemplateSettings> {
-        Arc::new(TemplateSettings {
-            search,
-            playbook_dir: dir.to_owned(),
-            environment: Arc::clone(&self.request.environment),
-            vault: Arc::clone(&self.request.vault),
-            command: self.request.command.clone(),
-            native: self.request.native,
-            merge_hashes: self.request.merge_hashes,
-            facts_apart: self.configured("INJECT_FACTS_AS_VARS") == Some(false),
-            trust_lookups: self.configured("DEFAULT_ALLOW_UNSAFE_LOOKUPS") == Some(true),
-            config: Arc::clone(&self.request.config),
-        })
+        template_settings(&self.request, search, dir)
     }
+}
+
+/// Variables that are the same for a whole run of the playbooks in `dir`.
+pub(super) fn magic(
+    request: &Request,
+    inventory: &Inventory,
+    groups: Value,
+    dir: &Path,
+) -> IndexMap<String, Value> {
+    let mut magic = IndexMap::new();
+    let mut set = |name: &str, value: Value| {
+        magic.insert(name.to_owned(), value);
+    };
+    set("groups", groups);
+    set("playbook_dir", Value::from(&*dir.to_string_lossy()));
+    set("ansible_version", version());
+    // What Ansible names is the Python that runs it; kopsrun runs none, so it is where systems have theirs.
+    set("ansible_playbook_python", Value::from("/usr/bin/python3"));
+    set("ansible_inventory_sources", texts(&inventory.sources()));
+    let config = request.config_file.as_ref();
+    let config = config.map_or(Value::None, |path| Value::from(&*path.to_string_lossy()));
+    set("ansible_config_file", config);
+    set("ansible_check_mode", Value::Bool(request.check));
+    set("ansible_diff_mode", Value::Bool(request.diff));
+    let forks = i64::try_from(request.width()).unwrap_or(i64::MAX);
+    set("ansible_forks", Value::Int(forks));
+    set(
+        "ansible_verbosity",
+        Value::Int(i64::from(request.verbosity)),
+    );
+    set("ansible_run_tags", texts(&run_tags(&request.tags)));
+    set("ansible_skip_tags", texts(&request.skip_tags));
+    if let Some(limit) = &request.limit {
+        set("ansible_limit", Value::from(limit.as_str()));
+    }
+    magic
+}
+
+/// Templates that know a play but no host: its own variables, those of its roles and of its files.
+pub(super) fn play_templar(
+    request: &Request,
+    magic: IndexMap<String, Value>,
+    extra: Arc<Vars>,
+    loader: &Loader,
+    play: &Play,
+) -> Templar {
+    let dir = play.dir();
+    let settings = template_settings(request, vec![dir.clone()], &dir);
+    let mut scope = HostScope {
+        magic: vec![Arc::new(magic)],
+        extra,
+        frame: None,
+        play: Some(Arc::clone(&play.frame)),
+        files: Layers::new(),
+        roles: play.public_roles(),
+        learned: Arc::default(),
+        inventory: Arc::default(),
+        connection: None,
+        settings: Arc::clone(&settings),
+    };
+    let templar = Templar::new(Arc::new(scope.clone()), Arc::clone(&settings));
+    for entry in &play.vars_files {
+        // What can't be rendered without a host or can't be read is told when tasks run.
+        let read = templar.render(&entry.value).ok();
+        let path = read.and_then(|value| file_of_vars(&value, &settings.search));
+        let vars = path.and_then(|path| loader.vars_file(&path).ok());
+        scope.files.splice(0..0, vars);
+    }
+    Templar::new(Arc::new(scope), settings)
+}
+
+/// How templates of the playbooks in `dir` are rendered.
+pub(super) fn template_settings(
+    request: &Request,
+    search: Vec<PathBuf>,
+    dir: &Path,
+) -> Arc<TemplateSettings> {
+    Arc::new(TemplateSettings {
+        search,
+        playbook_dir: dir.to_owned(),
+        environment: Arc::clone(&request.environment),
+        vault: Arc::clone(&request.vault),
+        command: request.command.clone(),
+        native: request.native,
+        merge_hashes: request.merge_hashes,
+        facts_apart: request.configured("INJECT_FACTS_AS_VARS") == Some(false),
+        trust_lookups: request.configured("DEFAULT_ALLOW_UNSAFE_LOOKUPS") == Some(true),
+        config: Arc::clone(&request.config),
+    })
 }
 
 /// The file that an entry of `vars_files` means: the first that is there of its names.

@@ -118,6 +118,11 @@ impl Pass<'_> {
     ) -> Option<(&'static Spec, Arc<str>, Args)> {
         if self.loader.settings.listing && self.is_elsewhere(&name, place) {
             if !self.is_in_library(&name, place) {
+                let collection = name.contains('.') && modules::short_name(&name) == name;
+                if collection && self.ansible_has(&name, place, &cx.frame) == Some(false) {
+                    self.faults.push(modules::unknown(&name, place));
+                    return None;
+                }
                 self.warnings
                     .push(modules::unknown(&name, place).unsupported());
             }

@@ -231,6 +231,15 @@ impl Pass<'_> {
         BUILTIN.contains(&name) && self.is_in_library(name, place)
     }
 
+    /// What the ansible-core of this machine says: is there such a module? None: there is no ansible-core, or it can't
+    /// be asked.
+    pub(super) fn ansible_has(&self, name: &str, place: &Place, frame: &Frame) -> Option<bool> {
+        let ansible = self.loader.settings.ansible.as_ref()?;
+        let collections = Self::collections_seen(frame);
+        let found = ansible.find(name, &collections, &self.libraries(place));
+        found.ok().map(|module| module.is_some())
+    }
+
     /// True for a word that names a file of a `library/`.
     pub(super) fn is_in_library(&self, name: &str, place: &Place) -> bool {
         self.libraries(place)

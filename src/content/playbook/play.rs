@@ -247,7 +247,7 @@ impl Pass<'_> {
         let tasks = self.items_of(draft.tasks.as_ref(), &cx);
         let post_tasks = self.items_of(draft.post_tasks.as_ref(), &cx);
         let own = self.items_of(draft.handlers.as_ref(), &Cx::of_file(&inner, file, true));
-        let own = self.only_tasks(own);
+        let own = self.handlers(own);
         let role_tasks = roles
             .iter()
             .flat_map(|role| role.tasks.iter().cloned())
@@ -263,7 +263,7 @@ impl Pass<'_> {
         Play {
             place: node.place.clone(),
             file: Arc::clone(file),
-            name: draft.name,
+            name: draft.name.unwrap_or_else(|| hosts.clone()),
             hosts,
             patterns: draft.patterns,
             gather_facts: draft.gather_facts,
@@ -291,21 +291,30 @@ impl Pass<'_> {
         node.map(|node| self.items(node, cx)).unwrap_or_default()
     }
 
-    /// Handlers can't be blocks.
-    pub(super) fn only_tasks(&mut self, items: Vec<Item>) -> Vec<Arc<Task>> {
-        let mut tasks = Vec::new();
+    /// The handlers of a list. A block gives what it says to each of its own; it can't hold another, and its `rescue`
+    /// and `always` are never run, as in Ansible.
+    pub(super) fn handlers(&mut self, items: Vec<Item>) -> Vec<Arc<Task>> {
+        let mut handlers = Vec::new();
         for item in items {
             match item {
-                Item::Task(task) => tasks.push(task),
-                Item::Block(block) => self.faults.push(
-                    Fault::new("a block can't be a handler")
-                        .at(&block.place)
-                        .hint("Give each handler the same `listen:` topic instead."),
-                ),
+                Item::Task(task) => handlers.push(task),
+                Item::Block(block) => {
+                    for inner in &block.tasks {
+                        match inner {
+                            Item::Task(task) => handlers.push(Arc::clone(task)),
+                            Item::Block(inner) => self.faults.push(
+                                Fault::new("a block of handlers can't hold another block")
+                                    .at(&inner.place)
+                                    .hint("Put its `when` and other keywords on the handlers."),
+                            ),
+                            Item::RoleEnd(_) => {}
+                        }
+                    }
+                }
                 Item::RoleEnd(_) => {}
             }
         }
-        tasks
+        handlers
     }
 
     fn no_hosts(&self, node: &Node) -> Fault {

@@ -9,6 +9,7 @@ use super::task::Cx;
 use super::tree::{Frame, Item, Keywords, Layers, LoadedRole, Role, Task};
 use crate::content::inventory::{Var, Vars};
 use crate::content::nearest::nearest;
+use crate::content::path::real;
 use crate::content::place::{Fault, Place};
 use crate::content::yaml::{Kind, Node};
 use std::path::{Path, PathBuf};
@@ -276,7 +277,7 @@ impl Pass<'_> {
                 let cx = Cx::of_file(frame, &node.place.file, is_handler);
                 let items = self.items(&node, &cx);
                 if is_handler {
-                    handlers.extend(self.only_tasks(items));
+                    handlers.extend(self.handlers(items));
                 } else {
                     tasks.extend(items);
                 }
@@ -430,10 +431,11 @@ impl Pass<'_> {
             new
         });
         for place in &places {
-            let path = place.join(short);
+            // `roles/../../other` is meant also where there is no roles/.
+            let path = real(&place.join(short));
             if path.is_dir() {
                 return Ok(FoundRole {
-                    path: path.canonicalize().unwrap_or(path),
+                    path,
                     name: name.to_owned(),
                     collection: None,
                 });

@@ -292,7 +292,11 @@ impl Pass<'_> {
             });
         let names = modules::names();
         let near_module = nearest(name, names.iter().copied(), 1);
-        if has_module || (near_module.is_empty() && is_near_keyword(name, cx.on())) {
+        let is_keyword = has_module
+            || near_module.is_empty()
+                && is_near_keyword(name, cx.on())
+                && self.ansible_has(name, &key.place, &cx.frame) != Some(true);
+        if is_keyword {
             self.faults
                 .push(keywords::unknown(name, cx.on(), &[], &key.place));
         } else {

@@ -14,7 +14,8 @@ pub struct Play {
     pub place: Place,
     /// The file it stands in.
     pub file: Arc<Path>,
-    pub name: Option<Var>,
+    /// Its `hosts:` as they are written where it has none.
+    pub name: Var,
     /// One pattern; a list is joined by commas.
     pub hosts: Var,
     /// `hosts:` as it was written: one pattern, or each of a list.
@@ -49,6 +50,12 @@ impl Play {
     pub fn dir(&self) -> PathBuf {
         let dir = self.frame.search.first().cloned().unwrap_or_default();
         std::path::absolute(&dir).unwrap_or(dir)
+    }
+
+    /// Its roles whose variables the whole play sees.
+    pub fn public_roles(&self) -> Arc<[Arc<Role>]> {
+        let public = self.roles.iter().filter(|role| role.public);
+        public.cloned().collect()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::text::{like, only_text};
 use super::{Filter, filter};
+use crate::content::path::{normalize, real};
 use crate::content::template::TemplateError;
 use crate::content::template::eval::args::{Args, text_of};
 use crate::content::template::eval::{Interp, Outcome};
@@ -64,32 +65,6 @@ fn splitext(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     ]))
 }
 
-/// A path without `.`, `..` and doubled slashes, by its text alone.
-pub fn normalize(path: &str) -> String {
-    if path.is_empty() {
-        return ".".to_owned();
-    }
-    let absolute = path.starts_with('/');
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." if matches!(parts.last(), Some(last) if *last != "..") => {
-                parts.pop();
-            }
-            ".." if absolute => {}
-            other => parts.push(other),
-        }
-    }
-    let joined = parts.join("/");
-    match (absolute, joined.is_empty()) {
-        (true, _) if path.starts_with("//") && !path.starts_with("///") => format!("//{joined}"),
-        (true, _) => format!("/{joined}"),
-        (false, true) => ".".to_owned(),
-        (false, false) => joined,
-    }
-}
-
 fn normpath(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     args.none("normpath")?;
     Ok(like(value, normalize(&text_of(value)?)))
@@ -104,17 +79,9 @@ fn absolute(path: &str) -> String {
     }
 }
 
-/// With symbolic links resolved as far as the path exists.
 fn realpath(_: &mut Interp, value: &Value, args: Args) -> Outcome {
     args.none("realpath")?;
-    let path = std::path::PathBuf::from(absolute(&text_of(value)?));
-    for existing in path.ancestors() {
-        if let Ok(real) = existing.canonicalize() {
-            let rest = path.strip_prefix(existing).unwrap_or(Path::new(""));
-            let whole = real.join(rest);
-            return Ok(like(value, normalize(&whole.to_string_lossy())));
-        }
-    }
+    let path = real(Path::new(&text_of(value)?));
     Ok(like(value, path.to_string_lossy()))
 }
 
