@@ -8,7 +8,7 @@
 
 mod lab;
 
-use lab::{Lab, Ran};
+use lab::{Lab, Moment, Ran};
 use serde_json::Value;
 use std::fs;
 use std::time::{Duration, Instant};
@@ -202,10 +202,7 @@ fn lose(lab: &Lab, host: &str) {
     lab.run(&["sh", host, "sh", "-c", script]);
 }
 
-/// When kopsrun is killed: so many milliseconds after this event (of this step) is in its record.
-type Moment = (&'static str, &'static str, u64);
-
-const MOMENTS: [Moment; 9] = [
+const MOMENTS: [Moment<'_>; 9] = [
     ("plan", "", 0),
     ("step_started", "stop", 300),
     ("step_started", "aside", 100),
@@ -216,36 +213,6 @@ const MOMENTS: [Moment; 9] = [
     ("step_succeeded", "start", 0),
     ("step_succeeded", "control-plane", 100),
 ];
-
-fn recorded(lab: &Lab, event: &str, step: &str) -> bool {
-    let Some(run) = lab.runs().pop() else {
-        return false;
-    };
-    let text = fs::read_to_string(run.join("events.jsonl")).unwrap_or_default();
-    text.lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .any(|e| e["event"] == event && (step.is_empty() || e["step"] == step))
-}
-
-/// Starts a restore and kills it at the moment; false if it came to its end before.
-fn killed(lab: &Lab, set: &str, (event, step, after): Moment) -> bool {
-    let earlier = lab.runs().len();
-    let mut child = lab.start(&["restore", "etcd", set, "--yes"]);
-    let begin = Instant::now();
-    while lab.runs().len() == earlier || !recorded(lab, event, step) {
-        if child.try_wait().expect("a child").is_some() {
-            return false;
-        }
-        let late = begin.elapsed() > Duration::from_secs(300);
-        assert!(!late, "no {event} {step}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    std::thread::sleep(Duration::from_millis(after));
-    let ended = child.try_wait().expect("a child").is_some();
-    child.kill().expect("SIGKILL");
-    child.wait().expect("it ends");
-    !ended
-}
 
 #[test]
 fn whenever_it_is_killed_the_next_run_finishes_the_restore() {
@@ -262,7 +229,7 @@ fn whenever_it_is_killed_the_next_run_finishes_the_restore() {
         for host in ["node2", "node3"] {
             lose(&lab, host);
         }
-        if killed(&lab, &set, moment) {
+        if lab.kill_at(&["restore", "etcd", &set, "--yes"], moment) {
             kills += 1;
         }
         let again = match n % 2 {

@@ -40,14 +40,25 @@ pub struct Found {
     pub key_mode: Option<String>,
 }
 
-struct Content {
-    mode: u32,
-    bytes: Secret<Vec<u8>>,
+/// What kopsrun has put beside a file before it wrote a new one (`certs renew`): of no account any more.
+pub const BEFORE: &str = ".before-";
+
+/// A file of a node.
+pub struct Content {
+    pub mode: u32,
+    /// Name, or number where the node knew none.
+    pub owner: String,
+    pub group: String,
+    pub bytes: Secret<Vec<u8>>,
 }
 
-/// All certificates in the tar, ordered by path.
-pub fn certificates(tar: &[u8]) -> io::Result<Vec<Found>> {
+/// The small files in the tar by their absolute path, without those that are of no account any more.
+pub fn files(tar: &[u8]) -> io::Result<BTreeMap<String, Content>> {
     let mut files = BTreeMap::new();
+    let name = |name: Option<&[u8]>, id: u64| match name.map(String::from_utf8_lossy) {
+        Some(name) if !name.is_empty() => name.into_owned(),
+        _ => id.to_string(),
+    };
     for entry in Archive::new(tar).entries()? {
         let mut entry = entry?;
         let header = entry.header().clone();
@@ -55,14 +66,25 @@ pub fn certificates(tar: &[u8]) -> io::Result<Vec<Found>> {
             continue;
         }
         let path = format!("/{}", entry.path()?.display());
+        if path.contains(BEFORE) {
+            continue;
+        }
         let mut bytes = Vec::new();
         entry.read_to_end(&mut bytes)?;
         let content = Content {
             mode: header.mode()? & 0o7777,
+            owner: name(header.username_bytes(), header.uid()?),
+            group: name(header.groupname_bytes(), header.gid()?),
             bytes: Secret::new(bytes),
         };
         files.insert(path, content);
     }
+    Ok(files)
+}
+
+/// All certificates in the tar, ordered by path.
+pub fn certificates(tar: &[u8]) -> io::Result<Vec<Found>> {
+    let files = files(tar)?;
     let mut found = Vec::new();
     for (path, content) in &files {
         of_file(path, content, &files, &mut found);
@@ -77,7 +99,7 @@ fn of_file(
     found: &mut Vec<Found>,
 ) {
     let text = String::from_utf8_lossy(content.bytes.expose());
-    if path.ends_with(".conf") {
+    if path.ends_with(".conf") || path.ends_with("/.kube/config") {
         kubeconfig(path, content.mode, &text, found);
         return;
     }
@@ -107,7 +129,7 @@ fn of_file(
 }
 
 /// `x.pem` → `x-key.pem`, `x.crt` → `x.key`, as kubespray and kubeadm name them.
-fn key_names(path: &str) -> Vec<String> {
+pub fn key_names(path: &str) -> Vec<String> {
     [(".pem", "-key.pem"), (".crt", ".key")]
         .iter()
         .filter_map(|(end, key)| Some(format!("{}{key}", path.strip_suffix(end)?)))

@@ -14,6 +14,7 @@ mod maintain;
 mod member;
 pub mod protobuf;
 pub mod quorum;
+pub mod reissue;
 mod snapshot;
 pub mod throwaway;
 pub mod tls;

@@ -93,14 +93,8 @@ pub async fn list(site: &Site, hosts: &[String], more: &[String], limits: Limits
     listing
 }
 
-async fn one(site: &Site, host: &str, more: &[String]) -> Result<Vec<Found>, Failure> {
-    let hand = site.host(host).await?;
-    let paths: Vec<&str> = PATHS
-        .iter()
-        .chain(MORE)
-        .copied()
-        .chain(more.iter().map(String::as_str))
-        .collect();
+/// The files at and below these paths of a host, as a tar in memory.
+pub(super) async fn fetch(hand: &Hand, paths: &[&str]) -> Result<Secret<Vec<u8>>, Failure> {
     let mut tar = Vec::new();
     let task = hand.task("_archive", json!({ "paths": paths }));
     let outcome = hand
@@ -109,9 +103,21 @@ async fn one(site: &Site, host: &str, more: &[String]) -> Result<Vec<Found>, Fai
         .await
         .map_err(HandError::from)?;
     let tar = Secret::new(tar);
-    if outcome.failed {
-        return Err(hand.refused("_archive", &outcome).into());
+    match outcome.failed {
+        true => Err(hand.refused("_archive", &outcome).into()),
+        false => Ok(tar),
     }
+}
+
+async fn one(site: &Site, host: &str, more: &[String]) -> Result<Vec<Found>, Failure> {
+    let hand = site.host(host).await?;
+    let paths: Vec<&str> = PATHS
+        .iter()
+        .chain(MORE)
+        .copied()
+        .chain(more.iter().map(String::as_str))
+        .collect();
+    let tar = fetch(&hand, &paths).await?;
     let mut found = certificates(tar.expose())
         .map_err(|error| Failure::new(format!("what {host} sent can't be read: {error}")))?;
     found.extend(live(&hand, &found).await);

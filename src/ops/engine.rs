@@ -52,7 +52,7 @@ pub enum Check {
 /// One step of an operation. `check`, `run` and `undo` may be called any number of times, by several processes.
 pub trait Step: Send + Sync {
     /// Short and stable, for the record: `remove-member`.
-    fn id(&self) -> &'static str;
+    fn id(&self) -> &str;
 
     fn title(&self) -> String;
 

@@ -3,13 +3,16 @@
 pub mod backup;
 pub mod certificates;
 pub mod certs;
+pub mod check_certs;
 pub mod drill;
 pub mod engine;
 pub mod fetch;
 mod identity;
+mod locks;
 pub mod members;
 mod parts;
 pub mod prune;
+pub mod renew_certs;
 pub mod replace_node;
 pub mod report;
 pub mod restore_etcd;
@@ -54,6 +57,18 @@ pub async fn resume(
             ..options
         };
         return restore_etcd::run(site, &options, run, stop).await.map(Ok);
+    }
+    if meta.command == renew_certs::COMMAND {
+        let options: renew_certs::Options = match serde_json::from_value(meta.options.clone()) {
+            Ok(options) => options,
+            Err(error) => return Ok(Err(unreadable(error))),
+        };
+        let options = renew_certs::Options {
+            yes: options.yes || yes,
+            plan_only: false,
+            ..options
+        };
+        return renew_certs::run(site, &options, run, stop).await.map(Ok);
     }
     if meta.command != replace_node::COMMAND {
         return Ok(Err(Failure::new(format!(

@@ -5,6 +5,7 @@
 )]
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
+use serde_json::Value;
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -204,6 +205,42 @@ impl Lab {
             .collect();
         runs.sort();
         runs
+    }
+}
+
+/// When kopsrun is killed: so many milliseconds after this event (of this step; empty: of any) is in its record.
+pub type Moment<'a> = (&'a str, &'a str, u64);
+
+impl Lab {
+    /// The newest record has this event.
+    pub fn recorded(&self, event: &str, step: &str) -> bool {
+        let Some(run) = self.runs().pop() else {
+            return false;
+        };
+        let text = fs::read_to_string(run.join("events.jsonl")).unwrap_or_default();
+        text.lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .any(|e| e["event"] == event && (step.is_empty() || e["step"] == step))
+    }
+
+    /// Starts kopsrun and kills it at the moment; false if it came to its end before.
+    pub fn kill_at(&self, words: &[&str], (event, step, after): Moment<'_>) -> bool {
+        let earlier = self.runs().len();
+        let mut child = self.start(words);
+        let begin = Instant::now();
+        while self.runs().len() == earlier || !self.recorded(event, step) {
+            if child.try_wait().expect("a child").is_some() {
+                return false;
+            }
+            let late = begin.elapsed() > Duration::from_secs(300);
+            assert!(!late, "no {event} {step}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_millis(after));
+        let ended = child.try_wait().expect("a child").is_some();
+        child.kill().expect("SIGKILL");
+        child.wait().expect("it ends");
+        !ended
     }
 }
 

@@ -18,7 +18,7 @@ fn the_second_run_is_refused_and_told_who_holds_the_lock() {
     cluster.lose("node3");
     let mut first = cluster.lab.start(&["replace-node", "node3", "--yes"]);
     let begin = Instant::now();
-    while !crate::kills::recorded(&cluster.lab, "step_started", "prepare") {
+    while !cluster.lab.recorded("step_started", "prepare") {
         assert!(
             begin.elapsed() < Duration::from_secs(60),
             "it doesn't begin"

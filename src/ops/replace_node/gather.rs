@@ -483,13 +483,13 @@ fn unfit(
             info.issuer, authority.subject
         ));
     }
-    let ip = address(&home.peer_url)?;
-    (!info.ca && !info.covers(&ip)).then(|| {
-        format!(
-            "{path} isn't made out to {ip}, but to {}",
-            info.sans.join(", ")
-        )
-    })
+    let addresses = [&home.peer_url, &home.client_url];
+    let mut addresses = addresses.into_iter().filter_map(|url| address(url));
+    let lacking = addresses.find(|address| !info.ca && !info.covers(address))?;
+    Some(format!(
+        "{path} isn't made out to {lacking}, but to {}",
+        info.sans.join(", ")
+    ))
 }
 
 fn from_backup(

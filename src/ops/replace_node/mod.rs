@@ -20,12 +20,11 @@ pub use gather::GROUP;
 pub use plan::{Action, Plan, Planned, Wishes, plan};
 
 use super::engine::{self, Ended, Failure, Step};
+use super::locks::{self, release};
 use super::report::{Report, Stop, ended, record};
 use super::site::Site;
-use crate::cluster::{Etcd, LeaseError, Leased};
-use crate::journal::{
-    Event, Holder, Level, Lock, LockError, PlannedStep, Run, RunEnd, Sink, is_dead,
-};
+use crate::cluster::Leased;
+use crate::journal::{Event, Level, PlannedStep, Run, RunEnd, Sink};
 use crate::play::facts::Cache;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -91,17 +90,18 @@ async fn attempt(
     run: &Arc<Run>,
     stop: &CancellationToken,
 ) -> Result<Report, Stop> {
-    let holder = Holder::of(run.meta());
     // A plan changes nothing, so it waits for nobody.
     let _lock = match options.plan_only {
         true => None,
-        false => Some(lock_here(site, run, &holder)?),
+        false => Some(locks::here(site, run)?),
     };
     let ground = gather::connect(site, options, run).await?;
     gather::majority(site, &ground).await?;
-    let mark = serde_json::to_string(&holder).unwrap_or_default();
-    let lease = lock_there(site, options, run.id(), &ground.etcd, &mark).await?;
-    let result = locked(site, options, run, stop, ground, (lease, mark)).await;
+    let lease = match options.plan_only {
+        true => None,
+        false => Some(locks::there(site, run, &ground.etcd).await?),
+    };
+    let result = locked(site, options, run, stop, ground, lease).await;
     result.map_err(|why| match (stop.is_cancelled(), why) {
         (true, Stop::Refused(why)) => {
             Stop::Refused(why.hint("it was interrupted; nothing was changed"))
@@ -117,7 +117,7 @@ async fn locked(
     run: &Arc<Run>,
     stop: &CancellationToken,
     ground: gather::Ground,
-    (lease, mark): (Option<Leased>, String),
+    lease: Option<Leased>,
 ) -> Result<Report, Stop> {
     let looked = gather::facts(site, options, run, &ground).await;
     let decided = looked.and_then(|(facts, donor, hand, set)| {
@@ -149,9 +149,9 @@ async fn locked(
         if !site.ask(question, Vec::new()).await {
             release(lease).await;
             return Err(Stop::Nothing(
-                "not confirmed; nothing was changed",
-                RunEnd::Done,
-                0,
+                "not confirmed; nothing was changed (--yes goes ahead without asking)",
+                RunEnd::Refused,
+                5,
             ));
         }
     }
@@ -175,7 +175,7 @@ async fn locked(
         donor,
         set,
         lock: tokio::sync::Mutex::new(lease),
-        mark,
+        mark: locks::mark(run),
         verified: std::sync::RwLock::default(),
         stop: stop.clone(),
     });
@@ -201,62 +201,6 @@ async fn locked(
     let report = report(&work, ended).await;
     release(work.lock.lock().await.take()).await;
     Ok(report)
-}
-
-/// The lock on this controller.
-fn lock_here(site: &Site, run: &Run, holder: &Holder) -> Result<Lock, Stop> {
-    let lock = Lock::take(&site.locks, &site.cluster, holder).map_err(|error| {
-        let failure = Failure::new(error.to_string());
-        Stop::Locked(match error {
-            LockError::Held { .. } => {
-                failure.hint("wait for it to end, or stop it (Ctrl-C there undoes what it can)")
-            }
-            LockError::Io { .. } => failure,
-        })
-    })?;
-    if let Some(dead) = &lock.left_by {
-        run.emit(Event::Note {
-            level: Level::Warning,
-            text: format!("took over the lock of {dead}, which ended without letting go"),
-            host: None,
-        });
-    }
-    Ok(lock)
-}
-
-/// The lock in the cluster; a plan changes nothing and needs none.
-async fn lock_there(
-    site: &Site,
-    options: &Options,
-    me: &str,
-    etcd: &Arc<Etcd>,
-    mark: &str,
-) -> Result<Option<Leased>, Stop> {
-    if options.plan_only {
-        return Ok(None);
-    }
-    // Left behind by this run before it was resumed, or by another that was recorded here and whose process is gone.
-    let dead = |held: &str| {
-        serde_json::from_str::<Holder>(held)
-            .is_ok_and(|h| h.run == me || is_dead(&site.runs, &h.run))
-    };
-    match Leased::take(Arc::clone(etcd), mark.to_owned(), dead).await {
-        Ok(lease) => Ok(Some(lease)),
-        Err(LeaseError::Held(held)) => {
-            let holder = serde_json::from_str::<Holder>(&held).map_or(held, |h| h.to_string());
-            Err(Stop::Locked(
-                Failure::new(format!("the cluster is locked by {holder}"))
-                    .hint("a run that died elsewhere lets go after half a minute"),
-            ))
-        }
-        Err(LeaseError::Etcd(error)) => Err(Failure::from(error).into()),
-    }
-}
-
-async fn release(lease: Option<Leased>) {
-    if let Some(lease) = lease {
-        lease.release().await;
-    }
 }
 
 fn names(facts: &Facts, plan: &Plan) -> steps::Names {

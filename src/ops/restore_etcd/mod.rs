@@ -15,11 +15,12 @@ pub use facts::Wishes;
 
 use super::drill;
 use super::engine::{self, Ended, Failure, Step};
+use super::locks;
 use super::replace_node::GROUP;
 use super::report::{Report, Stop, ended, record};
 use super::site::Site;
 use crate::cluster::identity;
-use crate::journal::{Event, Holder, Lock, LockError, PlannedStep, Run, RunEnd, Sink};
+use crate::journal::{Event, Holder, Lock, PlannedStep, Run, RunEnd, Sink};
 use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -69,7 +70,7 @@ async fn attempt(
     // Without a quorum there is no lock in the cluster: the one here has to do.
     let _lock = match options.plan_only {
         true => None,
-        false => Some(lock(site, &Holder::of(run.meta()))?),
+        false => Some(locks::here(site, run)?),
     };
     let ground = gather::gather(site, options, run).await?;
     let plan = plan::plan(
@@ -118,16 +119,6 @@ async fn attempt(
         .collect();
     let ended_as = engine::run(&steps, run.as_ref(), stop).await?;
     Ok(report(&work, ended_as))
-}
-
-fn lock(site: &Site, holder: &Holder) -> Result<Lock, Stop> {
-    Lock::take(&site.locks, &site.cluster, holder).map_err(|error| {
-        let failure = Failure::new(error.to_string());
-        Stop::Locked(match error {
-            LockError::Held { .. } => failure.hint("wait for it to end, or stop it"),
-            LockError::Io { .. } => failure,
-        })
-    })
 }
 
 fn announce(plan: &plan::Plan, options: &Options) -> Event {
