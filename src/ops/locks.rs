@@ -29,19 +29,24 @@ pub(super) fn here(site: &Site, run: &Run) -> Result<Lock, Stop> {
     Ok(lock)
 }
 
-/// What the key in the cluster holds while this run has it.
+/// What the key in the cluster holds while this run has it. Made once a run: it says since when.
 pub(super) fn mark(run: &Run) -> String {
     serde_json::to_string(&Holder::of(run.meta())).unwrap_or_default()
 }
 
-/// The lock in the cluster.
-pub(super) async fn there(site: &Site, run: &Run, etcd: &Arc<Etcd>) -> Result<Leased, Stop> {
+/// The lock in the cluster, which holds `mark` while it is ours.
+pub(super) async fn there(
+    site: &Site,
+    run: &Run,
+    etcd: &Arc<Etcd>,
+    mark: &str,
+) -> Result<Leased, Stop> {
     // Left behind by this run before it was resumed, or by another that was recorded here and whose process is gone.
     let dead = |held: &str| {
         serde_json::from_str::<Holder>(held)
             .is_ok_and(|h| h.run == run.id() || is_dead(&site.runs, &h.run))
     };
-    match Leased::take(Arc::clone(etcd), mark(run), dead).await {
+    match Leased::take(Arc::clone(etcd), mark.to_owned(), dead).await {
         Ok(lease) => Ok(lease),
         Err(LeaseError::Held(held)) => {
             let holder = serde_json::from_str::<Holder>(&held).map_or(held, |h| h.to_string());

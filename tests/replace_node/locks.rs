@@ -16,7 +16,7 @@ fn signal(child: &Child, name: &str) {
 fn the_second_run_is_refused_and_told_who_holds_the_lock() {
     let cluster = Cluster::start("locks", "35");
     cluster.lose("node3");
-    let mut first = cluster.lab.start(&["replace-node", "node3", "--yes"]);
+    let first = cluster.lab.start(&["replace-node", "node3", "--yes"]);
     let begin = Instant::now();
     while !cluster.lab.recorded("step_started", "prepare") {
         assert!(
@@ -38,9 +38,8 @@ fn the_second_run_is_refused_and_told_who_holds_the_lock() {
         .says(6, &["the cluster is locked by", "replace-node", "since"]);
 
     signal(&first, "CONT");
-    assert!(
-        first.wait().expect("it ends").success(),
-        "the first goes on"
-    );
+    let ended = first.wait_with_output().expect("it ends");
+    let told = String::from_utf8_lossy(&ended.stdout);
+    assert!(ended.status.success(), "the first goes on: {told}");
     cluster.is_whole(["node1", "node2", "node3"], "after both");
 }

@@ -77,7 +77,7 @@ async fn attempt(
         }
     }
     let lease = match health.etcd() {
-        Some(etcd) => Some(locks::there(site, run, etcd).await?),
+        Some(etcd) => Some(locks::there(site, run, etcd, &locks::mark(run)).await?),
         None => None,
     };
     run.keep(

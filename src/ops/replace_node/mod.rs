@@ -97,11 +97,12 @@ async fn attempt(
     };
     let ground = gather::connect(site, options, run).await?;
     gather::majority(site, &ground).await?;
+    let mark = locks::mark(run);
     let lease = match options.plan_only {
         true => None,
-        false => Some(locks::there(site, run, &ground.etcd).await?),
+        false => Some(locks::there(site, run, &ground.etcd, &mark).await?),
     };
-    let result = locked(site, options, run, stop, ground, lease).await;
+    let result = locked(site, options, run, stop, ground, (lease, mark)).await;
     result.map_err(|why| match (stop.is_cancelled(), why) {
         (true, Stop::Refused(why)) => {
             Stop::Refused(why.hint("it was interrupted; nothing was changed"))
@@ -117,7 +118,7 @@ async fn locked(
     run: &Arc<Run>,
     stop: &CancellationToken,
     ground: gather::Ground,
-    lease: Option<Leased>,
+    (lease, mark): (Option<Leased>, String),
 ) -> Result<Report, Stop> {
     let looked = gather::facts(site, options, run, &ground).await;
     let decided = looked.and_then(|(facts, donor, hand, set)| {
@@ -175,7 +176,7 @@ async fn locked(
         donor,
         set,
         lock: tokio::sync::Mutex::new(lease),
-        mark: locks::mark(run),
+        mark,
         verified: std::sync::RwLock::default(),
         stop: stop.clone(),
     });
