@@ -74,6 +74,8 @@ pub trait Module: DeserializeOwned {
 pub(crate) struct Entry {
     pub(crate) spec: &'static Spec,
     run: fn(Map<String, Value>, &Context) -> Result<Outcome, Failure>,
+    #[cfg(test)]
+    pub(crate) read: fn(Map<String, Value>) -> Result<(), String>,
 }
 
 struct Of<M>(std::marker::PhantomData<M>);
@@ -82,6 +84,8 @@ impl<M: Module> Of<M> {
     const ENTRY: Entry = Entry {
         spec: &M::SPEC,
         run: start::<M>,
+        #[cfg(test)]
+        read: |args| read::<M>(args).map(drop).map_err(|error| error.to_string()),
     };
 }
 
@@ -168,9 +172,13 @@ pub(crate) static TABLE: &[Entry] = &[
 ];
 
 fn start<M: Module>(args: Map<String, Value>, cx: &Context) -> Result<Outcome, Failure> {
-    let typed = M::deserialize(arguments::Arguments(args))
-        .map_err(|error| Failure::new(format!("{}: {error}", M::SPEC.name)))?;
+    let typed =
+        read::<M>(args).map_err(|error| Failure::new(format!("{}: {error}", M::SPEC.name)))?;
     typed.run(cx)
+}
+
+fn read<M: Module>(args: Map<String, Value>) -> Result<M, serde_json::Error> {
+    M::deserialize(arguments::Arguments(args))
 }
 
 /// Runs one task in this process, as this user. Whatever goes wrong is a failed outcome.

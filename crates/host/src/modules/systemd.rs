@@ -1,5 +1,6 @@
 //! `systemd`, `systemd_service` and `service`: units of systemd.
 
+use crate::spec::join;
 use crate::{Arg, Context, Failure, Kind, Module, Outcome, Output, Return, Rule, Spec};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -18,6 +19,34 @@ const ENABLED: &[&str] = &[
 const STATES: &[&str] = &["started", "stopped", "restarted", "reloaded"];
 const STATE: Arg = Arg::new("state", Kind::Str, "Running or not.").choices(STATES);
 const ENABLED_ARG: Arg = Arg::new("enabled", Kind::Bool, "Start at boot.");
+
+/// What `service` of Ansible hands on to `systemd_service` as it is.
+const ONLY_SYSTEMD: [Arg; 6] = [
+    Arg::new("masked", Kind::Bool, "Impossible to start."),
+    Arg::new(
+        "daemon_reload",
+        Kind::Bool,
+        "Read the unit files again first.",
+    )
+    .aliases(&["daemon-reload"])
+    .default("no"),
+    Arg::new(
+        "daemon_reexec",
+        Kind::Bool,
+        "Start systemd itself again first.",
+    )
+    .aliases(&["daemon-reexec"])
+    .default("no"),
+    Arg::new("no_block", Kind::Bool, "Don't wait until it is done.").default("no"),
+    Arg::new("force", Kind::Bool, "Replace links that are in the way."),
+    Arg::new(
+        "scope",
+        Kind::Str,
+        "Whose systemd: the system's, the one of the user as whom the task runs, or the unit files of all users.",
+    )
+    .choices(&["system", "user", "global"])
+        .default("system"),
+];
 
 #[derive(Deserialize)]
 pub struct Systemd {
@@ -47,40 +76,22 @@ impl Module for Systemd {
     const SPEC: Spec = Spec::new(
         "systemd_service",
         "Starts, stops, enables and masks units of systemd.",
-        &[
-            Arg::new("name", Kind::Str, "The unit; .service if it has no suffix.")
-                .aliases(&["service", "unit"]),
-            STATE,
-            ENABLED_ARG,
-            Arg::new("masked", Kind::Bool, "Impossible to start."),
-            Arg::new(
-                "daemon_reload",
-                Kind::Bool,
-                "Read the unit files again first.",
-            )
-            .aliases(&["daemon-reload"])
-            .default("no"),
-            Arg::new(
-                "daemon_reexec",
-                Kind::Bool,
-                "Start systemd itself again first.",
-            )
-            .aliases(&["daemon-reexec"])
-            .default("no"),
-            Arg::new("no_block", Kind::Bool, "Don't wait until it is done.").default("no"),
-            Arg::new("force", Kind::Bool, "Replace links that are in the way."),
-            Arg::new(
-                "scope",
-                Kind::Str,
-                "Whose systemd: the system's, the one of the user as whom the task runs, or the unit files of all users.",
-            )
-            .choices(&["system", "user", "global"])
-                .default("system"),
-        ],
+        &join::<3, 6, 9>(
+            [
+                Arg::new("name", Kind::Str, "The unit; .service if it has no suffix.")
+                    .aliases(&["service", "unit"]),
+                STATE,
+                ENABLED_ARG,
+            ],
+            ONLY_SYSTEMD,
+        ),
     )
     .aliases(&["systemd"])
     .rules(&[Rule::OneOf(&["name", "daemon_reload", "daemon_reexec"])])
-.returns(&[Return::new("status", "What systemctl show says of the unit."),Return::new("name, state, enabled", "As given.")]);
+    .returns(&[
+        Return::new("status", "What systemctl show says of the unit."),
+        Return::new("name, state, enabled", "As given."),
+    ]);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
         let systemctl = Systemctl::new(cx, self.scope)?;
@@ -313,7 +324,6 @@ pub struct Service {
     name: String,
     state: Option<String>,
     enabled: Option<bool>,
-    // What the action of Ansible gives to systemd_service as it is.
     masked: Option<bool>,
     daemon_reload: bool,
     daemon_reexec: bool,
@@ -326,33 +336,36 @@ impl Module for Service {
     const SPEC: Spec = Spec::new(
         "service",
         "Starts, stops and enables services.",
-        &[
-            Arg::new("name", Kind::Str, "The service.").required(),
-            STATE,
-            ENABLED_ARG,
-            Arg::new("use", Kind::Str, "Service manager; only systemd.")
-                .choices(&["auto", "systemd"])
-                .default("auto"),
-            Arg::new(
-                "sleep",
-                Kind::Int,
-                "Seconds between stop and start; systemd needs none.",
-            ),
-            Arg::new(
-                "pattern",
-                Kind::Str,
-                "For init scripts without status; systemd needs none.",
-            ),
-            Arg::new(
-                "arguments",
-                Kind::Str,
-                "For init scripts; no effect with systemd.",
-            )
-            .aliases(&["args"])
-            .default(""),
-            Arg::new("runlevel", Kind::Str, "For OpenRC; no effect with systemd.")
-                .default("default"),
-        ],
+        &join::<8, 6, 14>(
+            [
+                Arg::new("name", Kind::Str, "The service.").required(),
+                STATE,
+                ENABLED_ARG,
+                Arg::new("use", Kind::Str, "Service manager; only systemd.")
+                    .choices(&["auto", "systemd"])
+                    .default("auto"),
+                Arg::new(
+                    "sleep",
+                    Kind::Int,
+                    "Seconds between stop and start; systemd needs none.",
+                ),
+                Arg::new(
+                    "pattern",
+                    Kind::Str,
+                    "For init scripts without status; systemd needs none.",
+                ),
+                Arg::new(
+                    "arguments",
+                    Kind::Str,
+                    "For init scripts; no effect with systemd.",
+                )
+                .aliases(&["args"])
+                .default(""),
+                Arg::new("runlevel", Kind::Str, "For OpenRC; no effect with systemd.")
+                    .default("default"),
+            ],
+            ONLY_SYSTEMD,
+        ),
     )
     .rules(&[Rule::OneOf(&[
         "state",

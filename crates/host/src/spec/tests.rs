@@ -2,6 +2,7 @@ use super::check::Templates;
 use super::convert::convert_arg;
 use super::near::distance;
 use super::{normalise, spec, specs, validate};
+use crate::modules::{Entry, TABLE};
 use crate::{Arg, Kind, Rule, Spec};
 use serde_json::{Map, Value, json};
 
@@ -168,6 +169,72 @@ fn every_default_and_every_name_of_the_table_is_sound() {
             }
         }
     }
+}
+
+/// A value that an argument takes.
+fn sample(kind: Kind, elements: Kind) -> Value {
+    match kind {
+        Kind::Str | Kind::Raw => json!("x"),
+        Kind::Path => json!("/x"),
+        Kind::Bool => json!(true),
+        Kind::Int => json!(1),
+        Kind::Float => json!(1.5),
+        // What a dictionary must hold the specification doesn't say.
+        Kind::List if elements == Kind::Dict => json!([]),
+        Kind::List => json!([sample(elements, Kind::Str)]),
+        Kind::Dict => json!({}),
+        Kind::Mode => json!("0644"),
+    }
+}
+
+/// What a specification promises (an argument may be left out, these are its choices) the type of the module keeps.
+#[test]
+fn every_module_reads_the_arguments_that_it_specifies() {
+    let mut wrong = Vec::new();
+    let mut read = |entry: &Entry, args: Map<String, Value>| {
+        let shown = Value::Object(args.clone()).to_string();
+        if let Err(error) = (entry.read)(args)
+            && ["missing field", "unknown variant", "invalid type"]
+                .iter()
+                .any(|start| error.starts_with(start))
+        {
+            wrong.push(format!("{}: {error}: {shown}", entry.spec.name));
+        }
+    };
+    // The others are parts of actions, whose arguments nobody writes.
+    for entry in TABLE
+        .iter()
+        .filter(|entry| !entry.spec.name.starts_with('_'))
+    {
+        let mut least = Map::new();
+        for arg in entry.spec.args {
+            let value = match (arg.default, arg.choices.first()) {
+                (Some(text), _) => {
+                    convert_arg(arg, arg.name, &Value::from(text), Templates::Rendered)
+                        .unwrap_or_else(|_| panic!("{}: default of {}", entry.spec.name, arg.name))
+                }
+                (None, Some(choice)) if arg.required => json!(choice),
+                (None, None) if arg.required => sample(arg.kind, arg.elements),
+                _ => continue,
+            };
+            least.insert(arg.name.to_owned(), value);
+        }
+        read(entry, least.clone());
+        for arg in entry.spec.args {
+            let choices: Vec<Value> = match (arg.choices, arg.kind) {
+                ([], _) => vec![sample(arg.kind, arg.elements)],
+                (choices, Kind::List) => vec![json!(choices)],
+                (choices, Kind::Bool) => vec![json!(!choices.is_empty())],
+                (choices, _) => choices.iter().map(|choice| json!(choice)).collect(),
+            };
+            for choice in choices {
+                let mut args = least.clone();
+                args.insert(arg.name.to_owned(), choice);
+                read(entry, args);
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 proptest::proptest! {
