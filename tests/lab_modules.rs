@@ -174,6 +174,7 @@ const FAULTS: &str = r#"
         printf '#!/bin/sh\nrm -rf /srv/gone\n' >/srv/vanish
         chmod +x /srv/vanish
         printf '[Service]\nType=oneshot\nExecStart=/bin/sh -c "echo nothing works; exit 3"\n' >/run/systemd/system/broken.service
+        printf '[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n' >/usr/lib/systemd/system/plain.service
         : >"/srv/odd/$(printf 'a\377b')"
         : >"/srv/odd/sub/$(printf 'line\nbreak')"
     - name: a file system that can't be written to
@@ -184,6 +185,13 @@ const FAULTS: &str = r#"
       copy: {content: new, dest: /srv/gone/file, validate: /srv/vanish %s}
       register: gone
       ignore_errors: true
+    - name: a service, twice
+      service: {name: plain, state: started, enabled: true}
+      register: plain
+      loop: [first, second]
+    - name: a service that is masked, as only systemd can
+      service: {name: plain, state: stopped, enabled: false, masked: true, daemon_reload: true}
+      register: masked
     - name: a service that doesn't start
       systemd: {name: broken.service, state: started, daemon_reload: true}
       register: broken
@@ -219,6 +227,8 @@ const FAULTS: &str = r#"
         that:
           - read_only is failed and 'read-only' in read_only.msg
           - gone is failed and gone.msg is search('/srv/gone')
+          - plain.results | map(attribute='changed') | list == [true, false]
+          - plain.results[0].status.ActiveState is defined and masked is changed
           - broken is failed and 'broken.service' in broken.msg
           - binary is not failed and binary.stdout is search('^a') and binary.stdout is search('z$')
           - odd.matched == 2
