@@ -571,9 +571,7 @@ impl<'a> Call<'a> {
             if self.check && !spec.check_mode {
                 return Ok(Done::skipped("check mode").with(
                     "msg",
-                    format!(
-                        "the module {module} can't tell what it would do, so check mode skips it"
-                    ),
+                    format!("remote module ({module}) does not support check mode"),
                 ));
             }
             if let Err(error) = host::normalise(spec, &args) {
@@ -597,6 +595,19 @@ impl<'a> Call<'a> {
         let batch = &self.attempt.batch;
         let outcome = batch.run.connect.run(&at, task, blobs).await?;
         Ok(self.learn(module, Done::from_outcome(outcome)))
+    }
+
+    /// Runs a module on the controller, as the user of kopsrun: what it is given doesn't reach the host.
+    pub(super) async fn on_controller(&self, module: &str) -> Result<Done, Problem> {
+        let args = self.json_args();
+        if let Some(Err(error)) = host::spec(module).map(|spec| host::normalise(spec, &args)) {
+            return Ok(self.refused(error));
+        }
+        let mut task = self.task(module, args)?;
+        task.escalate = None;
+        let (here, connect) = (Whereabouts::controller(), &self.attempt.batch.run.connect);
+        let outcome = connect.run(&here, task, Blobs::new()).await?;
+        Ok(Done::from_outcome(outcome))
     }
 
     /// Facts that modules return become facts of the host.

@@ -26,6 +26,17 @@ pub struct Whereabouts {
     pub vars: Vec<(String, String)>,
 }
 
+impl Whereabouts {
+    /// This machine.
+    pub fn controller() -> Self {
+        Self {
+            name: "localhost".to_owned(),
+            connection: "local".to_owned(),
+            vars: Vec::new(),
+        }
+    }
+}
+
 /// Content by the name under which the module asks for it.
 pub type Blobs = IndexMap<String, Blob>;
 

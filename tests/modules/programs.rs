@@ -100,9 +100,11 @@ cd ..
 mount --bind "$0" /etc
 mount -t tmpfs none /home
 hostname before
+ip link set lo up
 exec "$@""#;
 
-/// The same command where /etc is a copy below `root`, /home is empty, and the name of the host is another's.
+/// The same command where /etc is a copy below `root`, /home is empty, the name of the host is another's
+/// and no port is taken.
 fn apart(command: &Command, root: &Path) -> Command {
     let etc = root.join("etc");
     fs::create_dir_all(&etc).expect("made");
@@ -110,6 +112,7 @@ fn apart(command: &Command, root: &Path) -> Command {
     apart.args([
         "--mount",
         "--uts",
+        "--net",
         "--propagation",
         "private",
         "sh",

@@ -31,9 +31,9 @@ static ACTIONS: &[Spec] = &[
         "debug",
         "Shows a text or a variable.",
         &[
-            Arg::new("msg", Kind::Raw, "The text."),
+            Arg::new("msg", Kind::Raw, "The text.").default("Hello world!"),
             Arg::new("var", Kind::Raw, "An expression to show."),
-            Arg::new("verbosity", Kind::Int, "Show it from this many -v on."),
+            Arg::new("verbosity", Kind::Int, "Show it from this many -v on.").default("0"),
         ],
     )
     .rules(&[Rule::Exclusive(&["msg", "var"])]),
@@ -75,7 +75,11 @@ static ACTIONS: &[Spec] = &[
         Return::new("set, dest, path", "Name of the set, its directory and the file."),
         Return::new("size, sha256, revision, key_count", "What was read back."),
     ]),
-    Spec::new("fail", "Fails.", &[Arg::new("msg", Kind::Raw, "Why.")]),
+    Spec::new(
+        "fail",
+        "Fails.",
+        &[Arg::new("msg", Kind::Raw, "Why.").default("Failed as requested from task")],
+    ),
     Spec::new(
         "gather_facts",
         "Gathers facts, as a play does at its start.",
@@ -108,7 +112,8 @@ static ACTIONS: &[Spec] = &[
                 "parents",
                 Kind::List,
                 "Groups that the group becomes a child of.",
-            ),
+            )
+            .default("all"),
         ],
     ),
     Spec::new(
@@ -136,8 +141,8 @@ static ACTIONS: &[Spec] = &[
         "include_vars",
         "Reads variables from files of the controller.",
         &[
-            Arg::new("file", Kind::Str, "The file."),
-            Arg::new("dir", Kind::Str, "A directory of files."),
+            Arg::new("file", Kind::Path, "The file."),
+            Arg::new("dir", Kind::Path, "A directory of files."),
             Arg::new("name", Kind::Str, "A variable that holds them all."),
             Arg::new(
                 "hash_behaviour",
@@ -145,14 +150,14 @@ static ACTIONS: &[Spec] = &[
                 "Mappings replace what is there, or are merged into it.",
             )
             .choices(&["replace", "merge"]),
-            Arg::new("depth", Kind::Int, "How many levels of the directory."),
+            Arg::new("depth", Kind::Int, "How many levels of the directory; 0: all.").default("0"),
             Arg::new(
                 "files_matching",
                 Kind::Str,
                 "A regular expression for names of files.",
             ),
             Arg::new("ignore_files", Kind::List, "Names of files to leave out."),
-            Arg::new("extensions", Kind::List, "Extensions of files."),
+            Arg::new("extensions", Kind::List, "Extensions of files.").default("json,yaml,yml"),
             Arg::new(
                 "ignore_unknown_extensions",
                 Kind::Bool,
@@ -173,7 +178,7 @@ static ACTIONS: &[Spec] = &[
             Arg::new("seconds", Kind::Raw, "For so many seconds."),
             Arg::new("minutes", Kind::Raw, "For so many minutes."),
             Arg::new("prompt", Kind::Raw, "For an answer of the operator."),
-            Arg::new("echo", Kind::Bool, "Show what is typed."),
+            Arg::new("echo", Kind::Bool, "Show what is typed.").default("yes"),
         ],
     )
     .returns(&[
@@ -199,26 +204,30 @@ static ACTIONS: &[Spec] = &[
                 "boot_time_command",
                 Kind::Str,
                 "Prints something that each boot changes.",
-            ),
+            )
+            .default("cat /proc/sys/kernel/random/boot_id"),
             Arg::new(
                 "connect_timeout",
                 Kind::Raw,
                 "Seconds for one attempt to reach the host.",
             )
             .aliases(&["connect_timeout_sec"]),
-            Arg::new("msg", Kind::Str, "What users of the host are told."),
+            Arg::new("msg", Kind::Str, "What users of the host are told.")
+                .default("Reboot initiated by Ansible"),
             Arg::new(
                 "post_reboot_delay",
                 Kind::Raw,
                 "Seconds to wait before the first attempt.",
             )
-            .aliases(&["post_reboot_delay_sec"]),
+            .aliases(&["post_reboot_delay_sec"])
+            .default("0"),
             Arg::new(
                 "pre_reboot_delay",
                 Kind::Raw,
                 "Seconds before the restart, in whole minutes.",
             )
-            .aliases(&["pre_reboot_delay_sec"]),
+            .aliases(&["pre_reboot_delay_sec"])
+            .default("0"),
             Arg::new(
                 "reboot_command",
                 Kind::Str,
@@ -229,13 +238,16 @@ static ACTIONS: &[Spec] = &[
                 Kind::Raw,
                 "Seconds that each wait may take.",
             )
-            .aliases(&["reboot_timeout_sec"]),
-            Arg::new("search_paths", Kind::List, "Where shutdown is looked for."),
+            .aliases(&["reboot_timeout_sec"])
+            .default("600"),
+            Arg::new("search_paths", Kind::List, "Where shutdown is looked for.")
+                .default("/sbin,/bin,/usr/sbin,/usr/bin,/usr/local/sbin"),
             Arg::new(
                 "test_command",
                 Kind::Str,
                 "Has to succeed before the host counts as back.",
-            ),
+            )
+            .default("whoami"),
         ],
     )
     .returns(&[
@@ -256,8 +268,8 @@ static ACTIONS: &[Spec] = &[
         "Sets figures of the run.",
         &[
             Arg::new("data", Kind::Raw, "Names and values."),
-            Arg::new("per_host", Kind::Raw, "For each host, not for the run."),
-            Arg::new("aggregate", Kind::Raw, "Add to what is there."),
+            Arg::new("per_host", Kind::Raw, "For each host, not for the run.").default("no"),
+            Arg::new("aggregate", Kind::Raw, "Add to what is there.").default("yes"),
         ],
     ),
     super::synchronize::SPEC,
@@ -287,10 +299,10 @@ static ACTIONS: &[Spec] = &[
         "wait_for_connection",
         "Waits until the host can be worked on.",
         &[
-            Arg::new("connect_timeout", Kind::Int, "Seconds for one attempt."),
-            Arg::new("delay", Kind::Int, "Seconds before the first attempt."),
-            Arg::new("sleep", Kind::Int, "Seconds between attempts."),
-            Arg::new("timeout", Kind::Int, "Seconds in all."),
+            Arg::new("connect_timeout", Kind::Int, "Seconds for one attempt.").default("5"),
+            Arg::new("delay", Kind::Int, "Seconds before the first attempt.").default("0"),
+            Arg::new("sleep", Kind::Int, "Seconds between attempts.").default("1"),
+            Arg::new("timeout", Kind::Int, "Seconds in all.").default("600"),
         ],
     )
     .returns(&[Return::new("elapsed", "Seconds that it took.")]),

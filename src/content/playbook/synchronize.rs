@@ -18,8 +18,8 @@ pub(super) const SPEC: Spec = Spec::new(
 ]);
 
 const ARGS: &[Arg] = &[
-    Arg::new("src", Kind::Str, "What is carried over; with a slash at its end what is in it.").required(),
-    Arg::new("dest", Kind::Str, "Where it goes.").required(),
+    Arg::new("src", Kind::Path, "What is carried over; with a slash at its end what is in it.").required(),
+    Arg::new("dest", Kind::Path, "Where it goes.").required(),
     Arg::new("mode", Kind::Str, "push: src is on the controller or on the host that the task is delegated to, dest on the host. pull: the other way round.")
         .choices(&["push", "pull"])
         .default("push"),

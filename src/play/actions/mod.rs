@@ -77,6 +77,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
         "include_role" | "include_tasks" => super::include::ask(call),
         "include_vars" => include_vars::run(call),
         "k8s" => k8s::run(call).await,
+        "openssl_privatekey_pipe" => call.on_controller("openssl_privatekey_pipe").await,
         "package" => package::run(call).await,
         "pause" => pause::run(call).await,
         "assemble" => assemble::run(call).await,

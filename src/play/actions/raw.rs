@@ -10,10 +10,8 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
         return Err(call.fault("raw: no command is given").into());
     }
     if call.check {
-        return Ok(Done::skipped("check mode").with(
-            "msg",
-            "raw can't tell what it would do, so check mode skips it",
-        ));
+        return Ok(Done::skipped("check mode")
+            .with("msg", "remote module (raw) does not support check mode"));
     }
     let task = call.task("raw", serde_json::Map::new())?;
     if task.escalate.is_some() {

@@ -77,11 +77,7 @@ fn ends(call: &Call<'_>, args: &Map<String, Json>) -> Result<(End, End, char), P
     let there = home.whereabouts()?;
     let here = match call.delegated_to() {
         Some(_) => call.whereabouts()?,
-        None => Whereabouts {
-            name: "localhost".to_owned(),
-            connection: "local".to_owned(),
-            vars: Vec::new(),
-        },
+        None => Whereabouts::controller(),
     };
     // Rights are for the host; where both ends are one machine, for both of them.
     let one_machine = here == there || (here.connection == "local" && there.connection == "local");

@@ -22,7 +22,8 @@ impl Module for Fetch {
                 "dest",
                 Kind::Path,
                 "Directory of the controller; the file goes below HOST/path/of/src.",
-            ),
+            )
+            .required(),
             Arg::new(
                 "flat",
                 Kind::Bool,

@@ -163,11 +163,15 @@ pub(crate) static TABLE: &[Entry] = &[
     Of::<user::User>::ENTRY,
     Of::<wait_for::WaitFor>::ENTRY,
     Of::<x509::Certificate>::ENTRY,
+    Of::<x509::CertificatePipe>::ENTRY,
     Of::<x509::CertificateInfo>::ENTRY,
     Of::<x509::CertInfo>::ENTRY,
+    Of::<x509::GetCertificate>::ENTRY,
     Of::<x509::PrivateKey>::ENTRY,
+    Of::<x509::PrivateKeyPipe>::ENTRY,
     Of::<x509::PrivateKeyInfo>::ENTRY,
     Of::<x509::Request>::ENTRY,
+    Of::<x509::RequestPipe>::ENTRY,
     Of::<x509::RequestInfo>::ENTRY,
 ];
 
@@ -187,7 +191,7 @@ pub fn run(task: &Task, cx: &Context) -> Outcome {
         let args = normalise(entry.spec, &task.args)?;
         if task.check && !entry.spec.check_mode {
             let mut skipped = Outcome::ok().msg(format!(
-                "{} can't tell what it would change: skipped in check mode",
+                "remote module ({}) does not support check mode",
                 entry.spec.name
             ));
             skipped.skipped = true;

@@ -90,6 +90,11 @@ impl Regex {
         &self.inner
     }
 
+    /// The names of its groups; the first is the whole.
+    pub fn groups(&self) -> Vec<Option<&str>> {
+        self.inner.capture_names().collect()
+    }
+
     /// The flags, with those that the pattern itself sets at its start.
     pub fn flags(&self) -> Flags {
         self.flags

@@ -112,30 +112,28 @@ const COPY_ARGS: [Arg; 22] = join(
 const TEMPLATE_ARGS: [Arg; 27] = join(
     [
         DEST,
-        Arg::new("src", Kind::Path, "Template of the controller."),
+        Arg::new("src", Kind::Path, "Template of the controller.").required(),
         FORCE,
         FOLLOW,
         DIRECTORY_MODE,
         BASENAME,
         Arg::new("newline_sequence", Kind::Str, "What ends a line.")
-            .choices(&["\\n", "\\r", "\\r\\n", "\n", "\r", "\r\n"]),
+            .choices(&["\\n", "\\r", "\\r\\n", "\n", "\r", "\r\n"])
+            .default("\\n"),
         Arg::new(
             "trim_blocks",
             Kind::Bool,
-            "Remove the line end after a block (yes if not said).",
-        ),
-        Arg::new(
-            "lstrip_blocks",
-            Kind::Bool,
-            "Remove blanks before a block (no if not said).",
-        ),
-        Arg::new("block_start_string", Kind::Str, "What begins a block."),
-        Arg::new("block_end_string", Kind::Str, "What ends a block."),
-        Arg::new("variable_start_string", Kind::Str, "What begins a value."),
-        Arg::new("variable_end_string", Kind::Str, "What ends a value."),
+            "Remove the line end after a block.",
+        )
+        .default("yes"),
+        Arg::new("lstrip_blocks", Kind::Bool, "Remove blanks before a block.").default("no"),
+        Arg::new("block_start_string", Kind::Str, "What begins a block.").default("{%"),
+        Arg::new("block_end_string", Kind::Str, "What ends a block.").default("%}"),
+        Arg::new("variable_start_string", Kind::Str, "What begins a value.").default("{{"),
+        Arg::new("variable_end_string", Kind::Str, "What ends a value.").default("}}"),
         Arg::new("comment_start_string", Kind::Str, "What begins a comment."),
         Arg::new("comment_end_string", Kind::Str, "What ends a comment."),
-        Arg::new("output_encoding", Kind::Str, "Encoding of the file."),
+        Arg::new("output_encoding", Kind::Str, "Encoding of the file.").default("utf-8"),
     ],
     with_preserve(SHARED),
 );

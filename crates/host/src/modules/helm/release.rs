@@ -73,7 +73,7 @@ const OWN: [Arg; 27] = [
         .default("present"),
     Arg::new(
         "chart_ref",
-        Kind::Str,
+        Kind::Path,
         "The chart: REPOSITORY/NAME, a URL, or a path of the host. Needed where it is present.",
     ),
     Arg::new(
@@ -147,7 +147,9 @@ impl Module for HelmRelease {
         Rule::Exclusive(&["replace", "history_max"]),
     ]);
 
-    fn run(self, cx: &Context) -> Result<Outcome, Failure> {
+    fn run(mut self, cx: &Context) -> Result<Outcome, Failure> {
+        let chart = self.chart_ref.map(|chart| cx.expand(&chart));
+        self.chart_ref = chart.map(|chart| chart.to_string_lossy().into_owned());
         let helm = Helm::new(cx, &self.connection)?;
         if self.update_repo_cache && !cx.check() {
             helm.succeed(&strings(&["repo", "update"]), None)?;

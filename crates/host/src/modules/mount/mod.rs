@@ -34,7 +34,7 @@ impl Module for Mount {
         "Mounts and unmounts file systems, and keeps their lines in fstab.",
         &[
             Arg::new("path", Kind::Path, "The mount point; none for swap.").aliases(&["name"]).required(),
-            Arg::new("src", Kind::Str, "The device, UUID=…, HOST:/DIR, or the directory of a bind mount."),
+            Arg::new("src", Kind::Path, "The device, UUID=…, HOST:/DIR, or the directory of a bind mount."),
             Arg::new("fstype", Kind::Str, "The file system: ext4, nfs, none for a bind mount."),
             Arg::new("opts", Kind::Str, "Options; defaults if not said."),
             Arg::new("opts_no_log", Kind::Bool, "The options aren't returned and not shown in a diff.").default("no"),
@@ -65,7 +65,9 @@ impl Module for Mount {
         Return::new("backup_file", "The copy of fstab, with backup when it changed; else empty."),
     ]);
 
-    fn run(self, cx: &Context) -> Result<Outcome, Failure> {
+    fn run(mut self, cx: &Context) -> Result<Outcome, Failure> {
+        let src = self.src.map(|src| cx.expand(&src));
+        self.src = src.map(|src| src.to_string_lossy().into_owned());
         let work = Work {
             point: self.point(cx),
             fstab: cx.expand(self.fstab.as_deref().unwrap_or(FSTAB)),

@@ -38,7 +38,7 @@ const OWN: [Arg; 8] = [
         .choices(&["bz2", "gz", "tar", "xz", "zip"])
         .default("gz"),
     Arg::new("exclude_path", Kind::List, "Paths and patterns to leave out of those in path (not of what is below them).").of(Kind::Path),
-    Arg::new("exclusion_patterns", Kind::List, "Patterns of names in the archive to leave out."),
+    Arg::new("exclusion_patterns", Kind::List, "Patterns of names in the archive to leave out.").of(Kind::Path),
     Arg::new("force_archive", Kind::Bool, "An archive also of a single file.").default("no"),
     Arg::new("remove", Kind::Bool, "Remove what was archived, directories with all that is in them.").default("no"),
     Arg::new("unsafe_writes", Kind::Bool, "Has no effect.").default("no"),
@@ -166,9 +166,11 @@ impl Work<'_> {
         let wanted = self.task.ownership.resolve(self.cx)?;
         let (mut changed, mut archived) = (false, Vec::new());
         if !self.targets.found.is_empty() {
-            let members = self
-                .targets
-                .members(self.dest, &self.task.exclusion_patterns)?;
+            let patterns = self.task.exclusion_patterns.iter();
+            let patterns: Vec<String> = patterns
+                .map(|pattern| text(&self.cx.expand(pattern)))
+                .collect();
+            let members = self.targets.members(self.dest, &patterns)?;
             archived = members.iter().map(|member| text(&member.path)).collect();
             changed = self.write(&members, there)?;
             if self.task.remove {

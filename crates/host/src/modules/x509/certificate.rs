@@ -1,4 +1,4 @@
-//! `x509_certificate`: a certificate for a request, signed by its own key or by a CA's.
+//! `x509_certificate` and `x509_certificate_pipe`: a certificate for a request, signed by its own key or by a CA's.
 
 use super::der;
 use super::document::{Document, Extension};
@@ -13,8 +13,9 @@ use crate::spec::join;
 use crate::{Arg, Context, Failure, Kind, Module, Outcome, Return, Rule, Spec};
 use serde::Deserialize;
 
+/// What a certificate is to say, and who signs it.
 #[derive(Deserialize)]
-pub struct Certificate {
+struct Wanted {
     provider: Option<String>,
     csr_path: Option<String>,
     csr_content: Option<String>,
@@ -36,54 +37,127 @@ pub struct Certificate {
     ownca_not_after: String,
     ownca_create_subject_key_identifier: String,
     ownca_create_authority_key_identifier: bool,
+}
+
+#[derive(Deserialize)]
+pub struct Certificate {
+    #[serde(flatten)]
+    wanted: Wanted,
     #[serde(flatten)]
     target: Target,
 }
 
+#[derive(Deserialize)]
+pub struct CertificatePipe {
+    #[serde(flatten)]
+    wanted: Wanted,
+    content: Option<String>,
+    force: bool,
+}
+
 const CREATE: &[&str] = &["create_if_not_provided", "always_create", "never_create"];
 
-const OWN: [Arg; 23] = [
-    Arg::new("provider", Kind::Str, "selfsigned: by the certificate's own key. ownca: by a CA whose key is on this host. Without it only mode and owner of a file that is there count.")
-        .choices(&["ownca", "selfsigned"]),
+const PROVIDER: Arg = Arg::new("provider", Kind::Str, "selfsigned: by the certificate's own key. ownca: by a CA whose key is on this host. Without it only mode and owner of a file that is there count.")
+    .choices(&["ownca", "selfsigned"]);
+
+const OWN: [Arg; 22] = [
     Arg::new("csr_path", Kind::Path, "File of the request."),
     Arg::new("csr_content", Kind::Str, "The request itself."),
-    Arg::new("privatekey_path", Kind::Path, "File of the private key, for selfsigned."),
+    Arg::new(
+        "privatekey_path",
+        Kind::Path,
+        "File of the private key, for selfsigned.",
+    ),
     Arg::new("privatekey_content", Kind::Str, "The private key itself."),
     Arg::new("privatekey_passphrase", Kind::Str, "What opens it."),
-    Arg::new("ignore_timestamps", Kind::Bool, "A certificate isn't made again because its dates differ.").default("yes"),
+    Arg::new(
+        "ignore_timestamps",
+        Kind::Bool,
+        "A certificate isn't made again because its dates differ.",
+    )
+    .default("yes"),
     Arg::new("selfsigned_version", Kind::Int, "3: there is no other.").default("3"),
-    Arg::new("selfsigned_digest", Kind::Str, "What is signed: sha1, sha224, sha256, sha384 or sha512.").default("sha256"),
-    Arg::new("selfsigned_not_before", Kind::Str, "From when on it holds: YYYYMMDDHHMMSSZ, or from now (+2w3d, -1h, +0s).").aliases(&["selfsigned_notBefore"]).default("+0s"),
-    Arg::new("selfsigned_not_after", Kind::Str, "Until when it holds.").aliases(&["selfsigned_notAfter"]).default("+3650d"),
-    Arg::new("selfsigned_create_subject_key_identifier", Kind::Str, "Name the key by its hash.").choices(CREATE).default("create_if_not_provided"),
+    Arg::new(
+        "selfsigned_digest",
+        Kind::Str,
+        "What is signed: sha1, sha224, sha256, sha384 or sha512.",
+    )
+    .default("sha256"),
+    Arg::new(
+        "selfsigned_not_before",
+        Kind::Str,
+        "From when on it holds: YYYYMMDDHHMMSSZ, or from now (+2w3d, -1h, +0s).",
+    )
+    .aliases(&["selfsigned_notBefore"])
+    .default("+0s"),
+    Arg::new("selfsigned_not_after", Kind::Str, "Until when it holds.")
+        .aliases(&["selfsigned_notAfter"])
+        .default("+3650d"),
+    Arg::new(
+        "selfsigned_create_subject_key_identifier",
+        Kind::Str,
+        "Name the key by its hash.",
+    )
+    .choices(CREATE)
+    .default("create_if_not_provided"),
     Arg::new("ownca_path", Kind::Path, "File of the CA's certificate."),
     Arg::new("ownca_content", Kind::Str, "The CA's certificate itself."),
-    Arg::new("ownca_privatekey_path", Kind::Path, "File of the CA's private key."),
-    Arg::new("ownca_privatekey_content", Kind::Str, "The CA's private key itself."),
+    Arg::new(
+        "ownca_privatekey_path",
+        Kind::Path,
+        "File of the CA's private key.",
+    ),
+    Arg::new(
+        "ownca_privatekey_content",
+        Kind::Str,
+        "The CA's private key itself.",
+    ),
     Arg::new("ownca_privatekey_passphrase", Kind::Str, "What opens it."),
     Arg::new("ownca_version", Kind::Int, "3: there is no other.").default("3"),
     Arg::new("ownca_digest", Kind::Str, "As selfsigned_digest.").default("sha256"),
     Arg::new("ownca_not_before", Kind::Str, "As selfsigned_not_before.").default("+0s"),
     Arg::new("ownca_not_after", Kind::Str, "As selfsigned_not_after.").default("+3650d"),
-    Arg::new("ownca_create_subject_key_identifier", Kind::Str, "Name the key by its hash.").choices(CREATE).default("create_if_not_provided"),
-    Arg::new("ownca_create_authority_key_identifier", Kind::Bool, "Name the CA's key.").default("yes"),
+    Arg::new(
+        "ownca_create_subject_key_identifier",
+        Kind::Str,
+        "Name the key by its hash.",
+    )
+    .choices(CREATE)
+    .default("create_if_not_provided"),
+    Arg::new(
+        "ownca_create_authority_key_identifier",
+        Kind::Bool,
+        "Name the CA's key.",
+    )
+    .default("yes"),
+];
+
+const PIPE: [Arg; 3] = [
+    Arg::new("content", Kind::Str, "The certificate that there is now."),
+    Arg::new(
+        "force",
+        Kind::Bool,
+        "Make another one also when it is as it is to be.",
+    )
+    .default("no"),
+    output::BACKEND,
 ];
 
 const FILE: [Arg; 15] = join(output::ARGS, ownership::ARGS);
-const ALL: [Arg; 38] = join(OWN, FILE);
+const RULES: &[Rule] = &[
+    Rule::Exclusive(&["csr_path", "csr_content"]),
+    Rule::Exclusive(&["privatekey_path", "privatekey_content"]),
+    Rule::Exclusive(&["ownca_path", "ownca_content"]),
+    Rule::Exclusive(&["ownca_privatekey_path", "ownca_privatekey_content"]),
+];
 
 impl Module for Certificate {
     const SPEC: Spec = Spec::new(
         "x509_certificate",
         "Makes a certificate, signed by the host's openssl. It is made again when key, subject, extensions or issuer differ from the request.",
-        &ALL,
+        &join::<23, 15, 38>(join([PROVIDER], OWN), FILE),
     )
-    .rules(&[
-        Rule::Exclusive(&["csr_path", "csr_content"]),
-        Rule::Exclusive(&["privatekey_path", "privatekey_content"]),
-        Rule::Exclusive(&["ownca_path", "ownca_content"]),
-        Rule::Exclusive(&["ownca_privatekey_path", "ownca_privatekey_content"]),
-    ])
+    .rules(RULES)
     .returns(&[
         Return::new("filename, csr, privatekey, ca_cert, ca_privatekey", "Paths, as given."),
         Return::new("notBefore, notAfter, serial_number", "What is in it; a number beyond 64 bits as digits."),
@@ -93,9 +167,13 @@ impl Module for Certificate {
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
         self.target.check_directory(cx)?;
-        let content = match (&*self.target.state, self.provider.as_deref()) {
+        let content = match (&*self.target.state, self.wanted.provider.as_deref()) {
             ("absent", _) => None,
-            (_, Some(provider)) => self.content(cx, provider == "ownca")?,
+            (_, Some(provider)) => {
+                let now = self.target.now(cx)?.filter(|_| !self.target.force);
+                self.wanted
+                    .content(cx, provider == "ownca", now.as_deref())?
+            }
             (_, None) if self.target.now(cx)?.is_some() => None,
             (_, None) => {
                 return Err(Failure::new(
@@ -109,33 +187,63 @@ impl Module for Certificate {
             0o666 & !crate::files::umask(),
             "certificate",
         )?;
-        outcome = outcome
-            .with("csr", self.csr_path.clone())
-            .with("privatekey", self.privatekey_path.clone());
-        if self.provider.as_deref() == Some("ownca") {
-            outcome = outcome
-                .with("ca_cert", self.ownca_path.clone())
-                .with("ca_privatekey", self.ownca_privatekey_path.clone());
-        }
+        outcome = self.wanted.tell(outcome);
         if let (true, Some(_)) = (cx.check(), &content) {
-            let [before, after] = self.dates(self.provider.as_deref() == Some("ownca"))?;
-            return Ok(outcome
-                .with("notBefore", before.text())
-                .with("notAfter", after.text())
-                .with("serial_number", serde_json::Value::Null));
+            return self.wanted.tell_dates(outcome);
         }
         if let Some(now) = self
             .target
             .now(cx)?
             .and_then(|text| Document::certificate(&text).ok())
         {
-            outcome = outcome
-                .with("notBefore", now.not_before)
-                .with("notAfter", now.not_after)
-                .with("serial_number", der::number(&now.serial));
+            outcome = dates(outcome, &now);
         }
         Ok(outcome)
     }
+}
+
+impl Module for CertificatePipe {
+    const SPEC: Spec = Spec::new(
+        "x509_certificate_pipe",
+        "Makes a certificate and returns it, without a file.",
+        &join::<23, 3, 26>(join([PROVIDER.required()], OWN), PIPE),
+    )
+    .rules(RULES)
+    .returns(&[
+        Return::new(
+            "csr, privatekey, ca_cert, ca_privatekey",
+            "Paths, as given.",
+        ),
+        Return::new(
+            "notBefore, notAfter, serial_number",
+            "What is in it; a number beyond 64 bits as digits.",
+        ),
+        Return::new("certificate", "The certificate, also when it stays."),
+    ]);
+
+    fn run(self, cx: &Context) -> Result<Outcome, Failure> {
+        let by_ca = self.wanted.is_by_ca();
+        let now = self.content;
+        let known = now.as_deref().filter(|_| !self.force);
+        let content = self.wanted.content(cx, by_ca, known)?;
+        let outcome = self.wanted.tell(Outcome::changed(content.is_some()));
+        let text = content.filter(|_| !cx.check()).or(now);
+        let said = text.as_deref().map(Document::certificate);
+        let outcome = match said {
+            _ if outcome.changed && cx.check() => self.wanted.tell_dates(outcome)?,
+            Some(Ok(now)) => dates(outcome, &now),
+            _ => outcome,
+        };
+        Ok(outcome.with("certificate", text))
+    }
+}
+
+/// The dates and the number of a certificate.
+fn dates(outcome: Outcome, certificate: &Document) -> Outcome {
+    outcome
+        .with("notBefore", certificate.not_before.as_str())
+        .with("notAfter", certificate.not_after.as_str())
+        .with("serial_number", der::number(&certificate.serial))
 }
 
 /// Who signs.
@@ -147,8 +255,40 @@ struct Issuer {
     identifier: Option<Vec<u8>>,
 }
 
-impl Certificate {
-    fn content(&self, cx: &Context, by_ca: bool) -> Result<Option<String>, Failure> {
+impl Wanted {
+    fn is_by_ca(&self) -> bool {
+        self.provider.as_deref() == Some("ownca")
+    }
+
+    /// What a certificate would say that isn't made in check mode.
+    fn tell_dates(&self, outcome: Outcome) -> Result<Outcome, Failure> {
+        let [before, after] = self.dates(self.is_by_ca())?;
+        Ok(outcome
+            .with("notBefore", before.text())
+            .with("notAfter", after.text())
+            .with("serial_number", serde_json::Value::Null))
+    }
+
+    /// What is returned of what was given.
+    fn tell(&self, outcome: Outcome) -> Outcome {
+        let outcome = outcome
+            .with("csr", self.csr_path.clone())
+            .with("privatekey", self.privatekey_path.clone());
+        if !self.is_by_ca() {
+            return outcome;
+        }
+        outcome
+            .with("ca_cert", self.ownca_path.clone())
+            .with("ca_privatekey", self.ownca_privatekey_path.clone())
+    }
+
+    /// The new certificate, unless the one that is there now is the same.
+    fn content(
+        &self,
+        cx: &Context,
+        by_ca: bool,
+        now: Option<&str>,
+    ) -> Result<Option<String>, Failure> {
         // In check mode an earlier task may be the one that makes what isn't there.
         let paths = [
             &self.csr_path,
@@ -187,8 +327,7 @@ impl Certificate {
                 "the certificate would end before it begins: look at not_before and not_after",
             ));
         }
-        let now = self.target.now(cx)?.filter(|_| !self.target.force);
-        if let Some(old) = now.and_then(|text| Document::certificate(&text).ok()) {
+        if let Some(old) = now.and_then(|text| Document::certificate(text).ok()) {
             let same_dates = self.ignore_timestamps
                 || (old.not_before == before.text() && old.not_after == after.text());
             let same = same_dates

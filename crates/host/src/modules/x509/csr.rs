@@ -1,4 +1,4 @@
-//! `openssl_csr`: a request for a certificate.
+//! `openssl_csr` and `openssl_csr_pipe`: a request for a certificate.
 
 use super::der;
 use super::document::{Document, Extension};
@@ -16,8 +16,9 @@ use crate::{Arg, Context, Failure, Kind, Module, Outcome, Return, Rule, Spec};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+/// What a request is to say.
 #[derive(Deserialize)]
-pub struct Request {
+struct Wanted {
     privatekey_path: Option<String>,
     privatekey_content: Option<String>,
     privatekey_passphrase: Option<String>,
@@ -48,8 +49,21 @@ pub struct Request {
     create_subject_key_identifier: bool,
     subject_key_identifier: Option<String>,
     authority_key_identifier: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub struct Request {
+    #[serde(flatten)]
+    wanted: Wanted,
     #[serde(flatten)]
     target: Target,
+}
+
+#[derive(Deserialize)]
+pub struct RequestPipe {
+    #[serde(flatten)]
+    wanted: Wanted,
+    content: Option<String>,
 }
 
 const OWN: [Arg; 30] = [
@@ -219,28 +233,48 @@ const MORE: [Arg; 1] = [Arg::new(
     Kind::Str,
     "The name of the CA's key (hexadecimal, with colons).",
 )];
+const PIPE: [Arg; 2] = [
+    Arg::new("content", Kind::Str, "The request that there is now."),
+    output::BACKEND,
+];
 
+const WANTED: [Arg; 31] = join(OWN, MORE);
 const FILE: [Arg; 15] = join(output::ARGS, ownership::ARGS);
-const ALL: [Arg; 46] = join(join::<30, 1, 31>(OWN, MORE), FILE);
+const RULES: &[Rule] = &[
+    Rule::Exclusive(&["privatekey_path", "privatekey_content"]),
+    Rule::Exclusive(&["subject", "subject_ordered"]),
+];
+const LEFT_OUT: &[(&str, &str)] = &[
+    (
+        "crl_distribution_points",
+        "places of revocation lists can't be written yet.",
+    ),
+    (
+        "authority_cert_issuer",
+        "a CA is named by authority_key_identifier.",
+    ),
+    (
+        "authority_cert_serial_number",
+        "a CA is named by authority_key_identifier.",
+    ),
+];
+const SUBJECT_DOC: Return = Return::new("subject", "Pairs of names and values.");
+const EXTENSIONS_DOC: Return = Return::new(
+    "subjectAltName, keyUsage, extendedKeyUsage, basicConstraints, ocspMustStaple, name_constraints_permitted, name_constraints_excluded",
+    "As given, or as they follow from the subject.",
+);
 
 impl Module for Request {
     const SPEC: Spec = Spec::new(
         "openssl_csr",
         "Makes a request for a certificate, signed by the host's openssl. It is made again when it says something else than is asked for.",
-        &ALL,
+        &join::<31, 15, 46>(WANTED, FILE),
     )
-    .rules(&[
-        Rule::Exclusive(&["privatekey_path", "privatekey_content"]),
-        Rule::Exclusive(&["subject", "subject_ordered"]),
-    ])
-    .without(&[
-        ("crl_distribution_points", "places of revocation lists can't be written yet."),
-        ("authority_cert_issuer", "a CA is named by authority_key_identifier."),
-        ("authority_cert_serial_number", "a CA is named by authority_key_identifier."),
-    ])
+    .rules(RULES)
+    .without(LEFT_OUT)
     .returns(&[
-        Return::new("subject", "Pairs of names and values."),
-        Return::new("subjectAltName, keyUsage, extendedKeyUsage, basicConstraints, ocspMustStaple, name_constraints_permitted, name_constraints_excluded", "As given, or as they follow from the subject."),
+        SUBJECT_DOC,
+        EXTENSIONS_DOC,
         Return::new("privatekey, filename", "The key's path, and the file."),
         Return::new("backup_file", "The old file, with backup."),
         Return::new("csr", "The request, with return_content."),
@@ -248,12 +282,14 @@ impl Module for Request {
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
         self.target.check_directory(cx)?;
-        let (subject, shown) = self.subject()?;
-        let names = self.names(&shown);
+        let (subject, shown) = self.wanted.subject()?;
+        let names = self.wanted.names(&shown);
         let content = if self.target.state == "absent" {
             None
         } else {
-            self.content(cx, &subject, names.as_deref())?
+            let now = self.target.now(cx)?.filter(|_| !self.target.force);
+            self.wanted
+                .content(cx, &subject, names.as_deref(), now.as_deref())?
         };
         let outcome = self.target.bring(
             cx,
@@ -261,8 +297,49 @@ impl Module for Request {
             0o666 & !crate::files::umask(),
             "csr",
         )?;
+        Ok(self.wanted.tell(outcome, &shown, names))
+    }
+}
+
+impl Module for RequestPipe {
+    const SPEC: Spec = Spec::new(
+        "openssl_csr_pipe",
+        "Makes a request for a certificate and returns it, without a file.",
+        &join::<31, 2, 33>(WANTED, PIPE),
+    )
+    .rules(RULES)
+    .without(LEFT_OUT)
+    .returns(&[
+        SUBJECT_DOC,
+        EXTENSIONS_DOC,
+        Return::new("privatekey", "The key's path."),
+        Return::new("csr", "The request, also when it stays."),
+    ]);
+
+    fn run(self, cx: &Context) -> Result<Outcome, Failure> {
+        let (subject, shown) = self.wanted.subject()?;
+        let names = self.wanted.names(&shown);
+        let now = self.content;
+        let content = self
+            .wanted
+            .content(cx, &subject, names.as_deref(), now.as_deref())?;
+        let outcome = self
+            .wanted
+            .tell(Outcome::changed(content.is_some()), &shown, names);
+        Ok(outcome.with("csr", content.filter(|_| !cx.check()).or(now)))
+    }
+}
+
+impl Wanted {
+    /// What is returned of the request.
+    fn tell(
+        &self,
+        outcome: Outcome,
+        shown: &[(String, String)],
+        names: Option<Vec<String>>,
+    ) -> Outcome {
         let list = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
-        Ok(outcome
+        outcome
             .with("privatekey", self.privatekey_path.clone())
             .with(
                 "subject",
@@ -283,11 +360,9 @@ impl Module for Request {
             .with(
                 "name_constraints_excluded",
                 list(&self.name_constraints_excluded),
-            ))
+            )
     }
-}
 
-impl Request {
     /// The parts of the subject, by identifier and by the names that they were given by.
     fn subject(&self) -> Result<(Subject, Vec<(String, String)>), Failure> {
         let plain = [
@@ -412,12 +487,13 @@ impl Request {
         Ok(all)
     }
 
-    /// The new request, unless the one that is there says the same.
+    /// The new request, unless the one that is there now says the same.
     fn content(
         &self,
         cx: &Context,
         subject: &Subject,
         names: Option<&[String]>,
+        now: Option<&str>,
     ) -> Result<Option<String>, Failure> {
         let key = Key::read(
             cx,
@@ -434,8 +510,7 @@ impl Request {
         };
         let public = key.public(cx)?;
         let extensions = self.extensions(names, &public)?;
-        let now = self.target.now(cx)?.filter(|_| !self.target.force);
-        if let Some(old) = now.and_then(|text| Document::request(&text).ok()) {
+        if let Some(old) = now.and_then(|text| Document::request(text).ok()) {
             let sorted = |subject: &Subject| {
                 let mut subject = subject.clone();
                 subject.sort();

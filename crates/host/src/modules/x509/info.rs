@@ -5,7 +5,8 @@ use super::document::Document;
 use super::extensions::{access, constraints, describe};
 use super::key;
 use super::names::{Subject, long};
-use super::oids::SIGNATURES;
+use super::oids::signature;
+use super::output::BACKEND;
 use super::privatekey::of_public;
 use super::time::moment;
 use crate::{Arg, Context, Failure, Kind, Module, Outcome, Return, Rule, Spec};
@@ -19,9 +20,6 @@ const ENCODING: Arg = Arg::new(
 )
 .choices(&["ignore"])
 .default("ignore");
-const BACKEND: Arg = Arg::new("select_crypto_backend", Kind::Str, "No effect.")
-    .choices(&["auto", "cryptography"])
-    .default("auto");
 const RULES: &[Rule] = &[
     Rule::OneOf(&["path", "content"]),
     Rule::Exclusive(&["path", "content"]),
@@ -164,9 +162,6 @@ impl Module for CertificateInfo {
         }
         let (last, all) = subject(&certificate.subject);
         let (issuer, issuers) = subject(&certificate.issuer);
-        let algorithm = SIGNATURES
-            .iter()
-            .find(|(oid, ..)| *oid == certificate.algorithm);
         let mut outcome = Outcome::ok()
             .with("subject", last)
             .with("subject_ordered", all)
@@ -178,10 +173,7 @@ impl Module for CertificateInfo {
             .with("valid_at", valid)
             .with("serial_number", der::number(&certificate.serial))
             .with("version", certificate.version)
-            .with(
-                "signature_algorithm",
-                algorithm.map_or(certificate.algorithm.as_str(), |(_, name, _)| name),
-            )
+            .with("signature_algorithm", signature(&certificate.algorithm))
             .with("fingerprints", key::fingerprints(&certificate.bytes))
             .with("issuer_uri", access(&certificate, "1.3.6.1.5.5.7.48.2"))
             .with("ocsp_uri", access(&certificate, "1.3.6.1.5.5.7.48.1"));

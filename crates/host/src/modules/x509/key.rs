@@ -113,10 +113,12 @@ impl Key {
 }
 
 fn openssl(cx: &Context) -> Result<Process<'_>, Failure> {
-    let program = cx.find_program("openssl").ok_or_else(|| {
-        Failure::new("there is no openssl on this host: install the package openssl")
-    })?;
+    let program = cx.find_program("openssl").ok_or_else(no_openssl)?;
     Ok(cx.process(program).system())
+}
+
+pub(super) fn no_openssl() -> Failure {
+    Failure::new("there is no openssl on this host: install the package openssl")
 }
 
 fn scratch() -> Result<Scratch, Failure> {

@@ -1,5 +1,5 @@
-//! Private keys, requests and certificates: `openssl_privatekey`, `openssl_csr`, `x509_certificate` and what tells of
-//! them.
+//! Private keys, requests and certificates: `openssl_privatekey`, `openssl_csr`, `x509_certificate`, their `_pipe` twins
+//! without files, `get_certificate` and what tells of them.
 //!
 //! Keys are made, read and used by the host's openssl: no cryptography is linked into the agent, and keys of any kind that
 //! the host knows are fine. What is signed is written here (DER), because openssl's own way, by texts of configuration,
@@ -16,13 +16,15 @@ mod key;
 mod names;
 mod oids;
 mod output;
+mod port;
 mod privatekey;
 #[cfg(test)]
 mod tests;
 mod time;
 
-pub use certificate::Certificate;
-pub use csr::Request;
+pub use certificate::{Certificate, CertificatePipe};
+pub use csr::{Request, RequestPipe};
 pub use expiry::CertInfo;
 pub use info::{CertificateInfo, RequestInfo};
-pub use privatekey::{PrivateKey, PrivateKeyInfo};
+pub use port::GetCertificate;
+pub use privatekey::{PrivateKey, PrivateKeyInfo, PrivateKeyPipe};

@@ -164,7 +164,7 @@ pub(super) fn general_text(item: Item<'_>) -> String {
     }
 }
 
-fn short(oid: &str) -> String {
+pub(super) fn short(oid: &str) -> String {
     let known = SUBJECT.iter().find(|(known, ..)| *known == oid);
     known.map_or(oid, |(_, short, _)| short).to_owned()
 }

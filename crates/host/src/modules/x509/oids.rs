@@ -127,3 +127,28 @@ pub(super) const SUBJECT_KEY: &str = "2.5.29.14";
 pub(super) const AUTHORITY_KEY: &str = "2.5.29.35";
 pub(super) const AUTHORITY_ACCESS: &str = "1.3.6.1.5.5.7.1.1";
 pub(super) const EXTENSION_REQUEST: &str = "1.2.840.113549.1.9.14";
+
+/// Identifier and name of extensions.
+pub(super) const EXTENSIONS: &[(&str, &str)] = &[
+    (SUBJECT_KEY, "subjectKeyIdentifier"),
+    (KEY_USAGE, "keyUsage"),
+    (SAN, "subjectAltName"),
+    ("2.5.29.18", "issuerAltName"),
+    (BASIC_CONSTRAINTS, "basicConstraints"),
+    (NAME_CONSTRAINTS, "nameConstraints"),
+    ("2.5.29.31", "crlDistributionPoints"),
+    ("2.5.29.32", "certificatePolicies"),
+    (AUTHORITY_KEY, "authorityKeyIdentifier"),
+    ("2.5.29.36", "policyConstraints"),
+    (EXTENDED_KEY_USAGE, "extendedKeyUsage"),
+    ("2.5.29.54", "inhibitAnyPolicy"),
+    (AUTHORITY_ACCESS, "authorityInfoAccess"),
+    (TLS_FEATURE, "tlsfeature"),
+    ("1.3.6.1.4.1.11129.2.4.2", "ct_precert_scts"),
+];
+
+/// The name of an algorithm that signs; what has none stays as numbers.
+pub(super) fn signature(oid: &str) -> &str {
+    let known = SIGNATURES.iter().find(|(known, ..)| *known == oid);
+    known.map_or(oid, |(_, name, _)| name)
+}

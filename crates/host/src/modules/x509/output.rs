@@ -20,7 +20,15 @@ pub(super) struct Target {
     ownership: Ownership,
 }
 
-/// The arguments that all of them have.
+pub(super) const BACKEND: Arg = Arg::new(
+    "select_crypto_backend",
+    Kind::Str,
+    "No effect: the host's openssl is used.",
+)
+.choices(&["auto", "cryptography"])
+.default("auto");
+
+/// The arguments that all that write a file have.
 pub(super) const ARGS: [Arg; 7] = [
     Arg::new("path", Kind::Path, "The file.").required(),
     Arg::new("state", Kind::Str, "Whether it is to be there.")
@@ -39,13 +47,7 @@ pub(super) const ARGS: [Arg; 7] = [
     )
     .default("no"),
     Arg::new("return_content", Kind::Bool, "Return what is in the file.").default("no"),
-    Arg::new(
-        "select_crypto_backend",
-        Kind::Str,
-        "No effect: the host's openssl is used.",
-    )
-    .choices(&["auto", "cryptography"])
-    .default("auto"),
+    BACKEND,
     Arg::new("unsafe_writes", Kind::Bool, "Has no effect.").default("no"),
 ];
 

@@ -1,4 +1,4 @@
-//! `openssl_privatekey` and `openssl_privatekey_info`.
+//! `openssl_privatekey`, `openssl_privatekey_pipe` and `openssl_privatekey_info`.
 
 use super::der;
 use super::key::{self, Key, about, fingerprints};
@@ -6,11 +6,14 @@ use super::output::{self, Target};
 use crate::modules::ownership;
 use crate::spec::join;
 use crate::{Arg, Context, Failure, Kind, Module, Outcome, Return, Rule, Spec};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+/// What a key is to be.
 #[derive(Deserialize)]
-pub struct PrivateKey {
+struct Wanted {
     #[serde(rename = "type")]
     kind: String,
     size: u64,
@@ -20,8 +23,23 @@ pub struct PrivateKey {
     format: String,
     format_mismatch: String,
     regenerate: String,
+}
+
+#[derive(Deserialize)]
+pub struct PrivateKey {
+    #[serde(flatten)]
+    wanted: Wanted,
     #[serde(flatten)]
     target: Target,
+}
+
+#[derive(Deserialize)]
+pub struct PrivateKeyPipe {
+    #[serde(flatten)]
+    wanted: Wanted,
+    content: Option<String>,
+    content_base64: bool,
+    return_current_key: bool,
 }
 
 const CURVES: &[&str] = &[
@@ -65,6 +83,7 @@ const OWN: [Arg; 8] = [
         .default("full_idempotence"),
 ];
 
+const RULES: &[Rule] = &[Rule::If("type", "ECC", &["curve"])];
 const ALL: [Arg; 23] = join(OWN, join::<7, 8, 15>(output::ARGS, ownership::ARGS));
 
 impl Module for PrivateKey {
@@ -73,7 +92,7 @@ impl Module for PrivateKey {
         "Makes a private key, by the host's openssl. The file is 0600 unless mode says something else.",
         &ALL,
     )
-    .rules(&[Rule::If("type", "ECC", &["curve"])])
+    .rules(RULES)
     .returns(&[
         Return::new("filename, size, type, curve", "As given."),
         Return::new("fingerprint", "Of the public key, by algorithm; none in check mode for a key that would be made."),
@@ -82,39 +101,95 @@ impl Module for PrivateKey {
     ]);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
-        if self.cipher != "auto" {
-            return Err(Failure::new("Cipher must be set to \"auto\""));
-        }
         self.target.check_directory(cx)?;
         let (content, public) = if self.target.state == "absent" {
             (None, None)
         } else {
-            self.content(cx)?
+            let now = self.target.now(cx)?.filter(|_| !self.target.force);
+            self.wanted.content(cx, now)?
         };
         let mut outcome = self
             .target
             .bring(cx, content.as_deref(), 0o600, "privatekey")?;
         // Of the file, not of the key.
         outcome.data.shift_remove("size");
-        outcome = outcome
+        Ok(self.wanted.tell(outcome, public.as_deref()))
+    }
+}
+
+const PIPE: [Arg; 4] = [
+    Arg::new("content", Kind::Str, "The key that there is now."),
+    Arg::new(
+        "content_base64",
+        Kind::Bool,
+        "The content is written in base64.",
+    )
+    .default("no"),
+    Arg::new(
+        "return_current_key",
+        Kind::Bool,
+        "Return the key also when it stays.",
+    )
+    .default("no"),
+    output::BACKEND,
+];
+
+impl Module for PrivateKeyPipe {
+    const SPEC: Spec = Spec::new(
+        "openssl_privatekey_pipe",
+        "Makes a private key and returns it, without a file; on the controller, whatever the host is, by its openssl. The result is secret: use no_log.",
+        &join::<8, 4, 12>(OWN, PIPE),
+    )
+    .rules(RULES)
+    .returns(&[
+        Return::new("size, type, curve", "As given."),
+        Return::new("fingerprint", "Of the public key, by algorithm; none in check mode for a key that would be made."),
+        Return::new("privatekey", "The key, when it is another one or with return_current_key."),
+    ]);
+
+    fn run(self, cx: &Context) -> Result<Outcome, Failure> {
+        let now = match (self.content, self.content_base64) {
+            (Some(text), true) => {
+                let bytes = BASE64.decode(text.trim_end()).map_err(|error| {
+                    Failure::new(format!("Cannot decode Base64 encoded data: {error}"))
+                })?;
+                Some(String::from_utf8_lossy(&bytes).into_owned())
+            }
+            (now, _) => now,
+        };
+        let (content, public) = self.wanted.content(cx, now.clone())?;
+        let outcome = Outcome::changed(content.is_some());
+        let mut outcome = self.wanted.tell(outcome, public.as_deref());
+        if outcome.changed || self.return_current_key {
+            let content = content.filter(|_| !cx.check()).or(now);
+            outcome = outcome.with("privatekey", content);
+        }
+        Ok(outcome)
+    }
+}
+
+impl Wanted {
+    /// What is returned of the key.
+    fn tell(&self, outcome: Outcome, public: Option<&[u8]>) -> Outcome {
+        let mut outcome = outcome
             .with("size", self.size)
             .with("type", self.kind.as_str());
         if let (Some(curve), "ECC") = (&self.curve, self.kind.as_str()) {
             outcome = outcome.with("curve", curve.as_str());
         }
-        outcome = outcome.with(
-            "fingerprint",
-            public.map_or(Value::Null, |public| fingerprints(&public)),
-        );
-        Ok(outcome)
+        outcome.with("fingerprint", public.map_or(Value::Null, fingerprints))
     }
-}
 
-impl PrivateKey {
-    /// The key's text if the file is to change, and its public half if that is known.
-    fn content(&self, cx: &Context) -> Result<(Option<String>, Option<Vec<u8>>), Failure> {
-        let now = self.target.now(cx)?;
-        let Some(text) = now.filter(|_| !self.target.force && self.regenerate != "always") else {
+    /// The key's text if it is to be another one than `now`, and its public half if that is known.
+    fn content(
+        &self,
+        cx: &Context,
+        now: Option<String>,
+    ) -> Result<(Option<String>, Option<Vec<u8>>), Failure> {
+        if self.cipher != "auto" {
+            return Err(Failure::new("Cipher must be set to \"auto\""));
+        }
+        let Some(text) = now.filter(|_| self.regenerate != "always") else {
             return self.make(cx);
         };
         let is_encrypted = text.contains("ENCRYPTED");
@@ -200,9 +275,7 @@ impl Module for PrivateKeyInfo {
                 "No effect: openssl checks what it reads.",
             )
             .default("no"),
-            Arg::new("select_crypto_backend", Kind::Str, "No effect.")
-                .choices(&["auto", "cryptography"])
-                .default("auto"),
+            output::BACKEND,
         ],
     )
     .rules(&[

@@ -1,7 +1,11 @@
-//! `wait_for`: until a port answers or not, or a file is there or not, or holds some text.
+//! `wait_for`: until a port answers or not or has no connections, or a file is there or not, or holds some text.
 
+mod drained;
+
+use super::ownership::describe;
+use crate::regex::{Flags, Regex};
 use crate::{Arg, Context, Failure, Kind, Module, Outcome, Return, Rule, Spec, users};
-use fancy_regex::Regex;
+use drained::Wanted;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::fs;
@@ -20,7 +24,7 @@ pub struct WaitFor {
     sleep: u64,
     timeout: u64,
     connect_timeout: u64,
-    active_connection_states: Option<Vec<String>>,
+    active_connection_states: Vec<String>,
     exclude_hosts: Option<Vec<String>>,
     msg: Option<String>,
 }
@@ -43,9 +47,13 @@ impl Module for WaitFor {
                 Kind::Str,
                 "Text in the file, or sent by the port.",
             ),
-            Arg::new("state", Kind::Str, "What to wait for.")
-                .choices(&["started", "present", "stopped", "absent", "drained"])
-                .default("started"),
+            Arg::new(
+                "state",
+                Kind::Str,
+                "What to wait for. drained: the port of this host has no connections.",
+            )
+            .choices(&["started", "present", "stopped", "absent", "drained"])
+            .default("started"),
             Arg::new("delay", Kind::Int, "Seconds before the first look.").default("0"),
             Arg::new("sleep", Kind::Int, "Seconds between two looks, at most.").default("1"),
             Arg::new("timeout", Kind::Int, "Seconds before it fails.").default("300"),
@@ -53,17 +61,22 @@ impl Module for WaitFor {
             Arg::new(
                 "active_connection_states",
                 Kind::List,
-                "For state drained, which isn't supported.",
-            ),
+                "For state drained: the states of connections that count.",
+            )
+            .default("ESTABLISHED,FIN_WAIT1,FIN_WAIT2,SYN_RECV,SYN_SENT,TIME_WAIT"),
             Arg::new(
                 "exclude_hosts",
                 Kind::List,
-                "For state drained, which isn't supported.",
+                "For state drained: names or addresses whose connections don't count.",
             ),
             Arg::new("msg", Kind::Str, "What to say when the time is over."),
         ],
     )
-    .rules(&[Rule::Exclusive(&["port", "path"])])
+    .rules(&[
+        Rule::Exclusive(&["port", "path"]),
+        Rule::If("state", "drained", &["port"]),
+    ])
+    .without_check_mode()
     .returns(&[
         Return::new("elapsed", "Seconds that it took."),
         Return::new(
@@ -77,34 +90,48 @@ impl Module for WaitFor {
     ]);
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
-        if self.state == "drained"
-            || self.active_connection_states.is_some()
-            || self.exclude_hosts.is_some()
-        {
-            return Err(Failure::new(
-                "wait_for: the state drained (and what belongs to it) isn't supported",
-            ));
-        }
+        self.check()?;
+        let flags = Flags {
+            multi_line: true,
+            ..Flags::default()
+        };
         let regex = self
             .search_regex
             .as_deref()
-            .map(|text| Regex::new(&format!("(?m){text}")))
+            .map(|text| Regex::bytes(text, flags))
             .transpose()
-            .map_err(|error| Failure::new(format!("search_regex can't be read: {error}")))?;
+            .map_err(|error| Failure::new(format!("Invalid regular expression: {error}")))?;
+        let drained = match (self.state.as_str(), self.port) {
+            ("drained", Some(port)) => {
+                let excluded = self.exclude_hosts.iter().flatten();
+                Some(Wanted::new(
+                    resolve(&self.host),
+                    port,
+                    excluded.flat_map(|host| resolve(host)).collect(),
+                    &self.active_connection_states,
+                )?)
+            }
+            _ => None,
+        };
         let start = Instant::now();
         cx.sleep(Duration::from_secs(self.delay))?;
         let limit = Duration::from_secs(self.timeout);
         if self.port.is_none() && self.path.is_none() {
             cx.sleep(limit)?;
-            return Ok(self.outcome(start, Map::new()));
+            return Ok(self.outcome(cx, start, Map::new()));
         }
         let wanted = matches!(self.state.as_str(), "started" | "present");
         let mut pause = Duration::from_millis(50);
         loop {
-            let seen = self.look(cx, regex.as_ref(), limit.saturating_sub(start.elapsed()))?;
+            let left = limit.saturating_sub(start.elapsed());
+            let seen = match &drained {
+                Some(wanted) => (!wanted.none()).then(Map::new),
+                // Whether something is gone is no matter of what it says.
+                None => self.look(cx, regex.as_ref().filter(|_| wanted), left)?,
+            };
             match seen {
-                Some(groups) if wanted => return Ok(self.outcome(start, groups)),
-                None if !wanted => return Ok(self.outcome(start, Map::new())),
+                Some(groups) if wanted => return Ok(self.outcome(cx, start, groups)),
+                None if !wanted => return Ok(self.outcome(cx, start, Map::new())),
                 _ => {}
             }
             let left = limit.saturating_sub(start.elapsed());
@@ -121,6 +148,19 @@ impl Module for WaitFor {
 }
 
 impl WaitFor {
+    fn check(&self) -> Result<(), Failure> {
+        let refuse = |words: &str| Err(Failure::new(words).with("elapsed", 0));
+        match (&self.path, self.state.as_str()) {
+            (Some(_), state @ ("stopped" | "drained")) => refuse(&format!(
+                "state={state} should only be used for checking a port in the wait_for module"
+            )),
+            (_, state) if self.exclude_hosts.is_some() && state != "drained" => {
+                refuse("exclude_hosts should only be with state=drained")
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The groups of the expression when what is meant is there; `None` when it isn't.
     fn look(
         &self,
@@ -131,11 +171,15 @@ impl WaitFor {
         if let Some(path) = &self.path {
             let path = cx.expand(path);
             let Some(regex) = regex else {
-                return Ok(path.exists().then(Map::new));
+                return match path.metadata() {
+                    Ok(_) => Ok(Some(Map::new())),
+                    Err(error) if is_gone(&error) || self.state == "absent" => Ok(None),
+                    Err(error) => Err(Failure::io("Failed to stat", &path, &error)),
+                };
             };
             return match fs::read(&path) {
                 Ok(content) => search(regex, &content),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+                Err(error) if is_gone(&error) => Ok(None),
                 Err(error) => Err(Failure::io("cannot read", &path, &error)),
             };
         }
@@ -147,14 +191,14 @@ impl WaitFor {
             if let Ok(stream) = TcpStream::connect_timeout(&SocketAddr::new(address, port), limit) {
                 return match regex {
                     None => Ok(Some(Map::new())),
-                    Some(regex) => listen(stream, regex, limit),
+                    Some(regex) => listen(stream, regex, left),
                 };
             }
         }
         Ok(None)
     }
 
-    fn outcome(&self, start: Instant, groups: Map<String, Value>) -> Outcome {
+    fn outcome(&self, cx: &Context, start: Instant, groups: Map<String, Value>) -> Outcome {
         let positional: Vec<Value> = groups
             .get("")
             .and_then(Value::as_array)
@@ -164,58 +208,69 @@ impl WaitFor {
             .into_iter()
             .filter(|(name, _)| !name.is_empty())
             .collect();
-        Outcome::ok()
+        let mut outcome = Outcome::ok()
             .with("state", self.state.clone())
             .with("port", self.port)
             .with("path", self.path.clone())
             .with("search_regex", self.search_regex.clone())
             .with("match_groups", positional)
             .with("match_groupdict", named)
-            .with("elapsed", start.elapsed().as_secs())
+            .with("elapsed", start.elapsed().as_secs());
+        if let Some(path) = self.path.as_ref().map(|path| cx.expand(path)) {
+            outcome.data.extend(describe(&path));
+        }
+        outcome
     }
 
     fn timeout_message(&self) -> String {
         if let Some(message) = &self.msg {
             return message.clone();
         }
+        let wanted = matches!(self.state.as_str(), "started" | "present");
         let what = match (&self.path, self.port) {
+            (Some(path), _) if self.search_regex.is_none() && wanted => format!("file {path}"),
             (Some(path), _) => path.clone(),
             (None, port) => format!("{}:{}", self.host, port.unwrap_or_default()),
         };
         match (&self.search_regex, self.state.as_str()) {
-            (Some(regex), "started" | "present") => {
+            (Some(regex), _) if wanted => {
                 format!("Timeout when waiting for search string {regex} in {what}")
             }
-            (_, "started" | "present") => format!("Timeout when waiting for {what}"),
-            (_, state) => format!("Timeout when waiting for {what} to be {state}"),
+            _ if wanted => format!("Timeout when waiting for {what}"),
+            (_, "drained") => format!("Timeout when waiting for {what} to drain"),
+            _ if self.path.is_some() => format!("Timeout when waiting for {what} to be absent."),
+            _ => format!("Timeout when waiting for {what} to stop."),
         }
     }
 }
 
+fn is_gone(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::NotFound
+}
+
 /// The groups of a match: the positional ones under the empty name.
 fn search(regex: &Regex, content: &[u8]) -> Result<Option<Map<String, Value>>, Failure> {
-    let text = String::from_utf8_lossy(content).into_owned();
     let found = regex
-        .captures(text.as_str())
+        .find(content)
         .map_err(|error| Failure::new(format!("search_regex takes too long: {error}")))?;
     Ok(found.map(|found| {
-        let mut groups = Map::new();
-        let group = |index| {
-            found
-                .get(index)
-                .map_or(Value::Null, |part| part.as_str().into())
+        let text = |span: Option<(usize, usize)>| {
+            span.map_or(Value::Null, |(from, to)| {
+                String::from_utf8_lossy(&content[from..to]).into()
+            })
         };
-        groups.insert(String::new(), (1..found.len()).map(group).collect());
-        for (index, name) in regex.capture_names().enumerate() {
-            if let Some(name) = name {
-                groups.insert(name.to_owned(), group(index));
-            }
+        let names = regex.groups();
+        let mut groups = Map::new();
+        let positional = (1..names.len()).map(|group| text(found.span(group)));
+        groups.insert(String::new(), positional.collect());
+        for name in names.into_iter().flatten() {
+            groups.insert(name.to_owned(), text(found.span_of(name)));
         }
         groups
     }))
 }
 
-/// Reads what a port says until the expression fits, at most 64 KiB.
+/// Reads what a port says until the expression fits, at most 1 MiB.
 fn listen(
     mut stream: TcpStream,
     regex: &Regex,
@@ -224,7 +279,7 @@ fn listen(
     let start = Instant::now();
     let mut said = Vec::new();
     let mut chunk = [0; 1024];
-    while start.elapsed() < limit && said.len() < 64 * 1024 {
+    while start.elapsed() < limit && said.len() < 1 << 20 {
         let left = limit
             .saturating_sub(start.elapsed())
             .max(Duration::from_millis(10));
@@ -315,17 +370,41 @@ mod tests {
         let outcome = run("wait_for", json!({"path": "/no/such", "state": "absent"}));
         assert!(!outcome.failed);
         let outcome = run("wait_for", json!({"path": "/no/such", "timeout": 0}));
-        assert_eq!(outcome.data["msg"], "Timeout when waiting for /no/such");
+        assert_eq!(
+            outcome.data["msg"],
+            "Timeout when waiting for file /no/such"
+        );
     }
 
     #[test]
-    fn drained_is_refused_by_name() {
-        let outcome = run("wait_for", json!({"port": 1, "state": "drained"}));
+    fn a_port_drains_when_its_connections_are_gone() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+        let address = listener.local_addr().expect("bound");
+        let port = address.port();
+        let client = std::net::TcpStream::connect_timeout(&address, Duration::from_secs(5));
+        let client = client.expect("connected");
+        let (served, _) = listener.accept().expect("accepted");
+        let drained = |more: serde_json::Value| {
+            let mut args = json!({"port": port, "state": "drained", "timeout": 0, "active_connection_states": ["ESTABLISHED"]});
+            args.as_object_mut()
+                .expect("a mapping")
+                .extend(more.as_object().expect("a mapping").clone());
+            run("wait_for", args)
+        };
+        let outcome = drained(json!({}));
+        let told = format!("Timeout when waiting for 127.0.0.1:{port} to drain");
+        assert_eq!(outcome.data["msg"], told);
+        assert!(!drained(json!({"exclude_hosts": ["127.0.0.1"]})).failed);
+        drop(client);
+        drop(served);
+        assert!(!drained(json!({"timeout": 10})).failed);
         assert!(
-            outcome.data["msg"]
-                .as_str()
-                .expect("text")
-                .contains("drained")
+            run(
+                "wait_for",
+                json!({"path": "/a", "state": "drained", "port": 1})
+            )
+            .failed
         );
+        assert!(run("wait_for", json!({"port": 1, "exclude_hosts": ["a"]})).failed);
     }
 }
