@@ -5,6 +5,7 @@ use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 /// One task, and the directory that it finds.
@@ -131,6 +132,28 @@ impl Case {
                 chown(&path, Some(owner), Some(owner)).expect("root may");
             }
         }
+        self.lay_out_times(dir);
+        for name in self.immutable() {
+            chattr("+i", &dir.join(name));
+        }
+    }
+
+    /// What nobody may change until [`Self::free`].
+    fn immutable(&self) -> impl Iterator<Item = &str> {
+        let is = |file: &Value| file["immutable"] == true;
+        let files = self.files.iter().filter(move |(_, file)| is(file));
+        files.map(|(name, _)| name.as_str())
+    }
+
+    /// Lets the directory be removed.
+    pub fn free(&self, dir: &Path) {
+        let paths = self.immutable().map(|name| dir.join(name));
+        for path in paths.filter(|path| path.exists()) {
+            chattr("-i", &path);
+        }
+    }
+
+    fn lay_out_times(&self, dir: &Path) {
         // Times are equal on both sides, and long ago.
         for (name, file) in &self.files {
             if file.get("link").is_none() {
@@ -151,6 +174,12 @@ impl Case {
         task["check_mode"] = (phase == 0).into();
         task
     }
+}
+
+fn chattr(change: &str, path: &Path) {
+    let status = Command::new("chattr").arg(change).arg(path).status();
+    let status = status.expect("chattr of the package e2fsprogs starts");
+    assert!(status.success(), "chattr {change} {}", path.display());
 }
 
 fn in_directory(value: &Value, dir: &str) -> Value {

@@ -59,6 +59,7 @@ pub fn kopsrun(cases: &[Case]) -> Vec<Outcome> {
 fn run(cases: &[Case], command: &mut Command) -> Vec<Outcome> {
     let temporary = tempfile::tempdir().expect("a directory");
     let root = temporary.path();
+    let _free = Free(cases, root);
     let is_system = cases.iter().any(Case::is_of_the_system);
     let results = if is_system {
         results(cases, root, &mut apart(command, root))
@@ -82,6 +83,17 @@ fn run(cases: &[Case], command: &mut Command) -> Vec<Outcome> {
             .extend(disk::changed(&root.join("etc"), &root.join("before")));
     }
     outcomes
+}
+
+/// Files that can't be changed are freed at the end, also when a test fails.
+struct Free<'a>(&'a [Case], &'a Path);
+
+impl Drop for Free<'_> {
+    fn drop(&mut self) {
+        for (at, case) in self.0.iter().enumerate() {
+            case.free(&self.1.join(at.to_string()));
+        }
+    }
 }
 
 /// Makes the copy and starts the command. Users and groups are few, and always the same ones.
@@ -179,6 +191,9 @@ fn results(cases: &[Case], root: &Path, command: &mut Command) -> Vec<Value> {
     // Numbers that JSON's readers can't take: both are compared as texts.
     let long = fancy_regex::Regex::new(r"(?<=: )\d{20,}(?=[,}])").expect("sound");
     let text = long.replace_all(&text, "\"$0\"");
+    // Python's way to keep bytes that are no text.
+    let bytes = fancy_regex::Regex::new(r"(?<!\\ud[89ab][0-9a-f]{2})\\ud[c-f][0-9a-f]{2}");
+    let text = bytes.expect("sound").replace_all(&text, r"\ufffd");
     let results: Vec<Value> = serde_json::from_str(&text).expect("JSON");
     assert_eq!(results.len(), cases.len() * 3);
     results

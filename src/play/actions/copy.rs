@@ -41,6 +41,10 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
             other => as_text(other),
         };
         args.shift_remove("content");
+        if is_preserve(&args) {
+            // As in Ansible, where the content comes from a private file.
+            args.insert("mode".to_owned(), "0600".into());
+        }
         let blobs = Blobs::from([(
             "content".to_owned(),
             Blob::Bytes(Arc::from(text.into_bytes())),
@@ -76,6 +80,26 @@ fn python_json(call: &Call<'_>, content: &Value) -> Result<String, Problem> {
     Ok(written.map_err(|error| call.fault(format!("copy: content can't be written: {error}")))?)
 }
 
+fn is_preserve(args: &Map<String, Json>) -> bool {
+    args.get("mode").and_then(Json::as_str) == Some("preserve")
+}
+
+/// `mode: preserve` becomes the mode of the file here.
+pub(super) fn keep_mode(
+    call: &Call<'_>,
+    path: &Path,
+    args: &mut Map<String, Json>,
+) -> Result<(), Fault> {
+    if is_preserve(args) {
+        let mode = std::fs::metadata(path)
+            .map_err(|error| call.fault(format!("{} can't be read: {error}", path.display())))?
+            .permissions()
+            .mode();
+        args.insert("mode".to_owned(), format!("{:04o}", mode & 0o7777).into());
+    }
+    Ok(())
+}
+
 /// One file.
 async fn file(
     call: &Call<'_>,
@@ -83,13 +107,7 @@ async fn file(
     mut args: Map<String, Json>,
     name: &str,
 ) -> Result<Done, Problem> {
-    if args.get("mode").and_then(Json::as_str) == Some("preserve") {
-        let mode = std::fs::metadata(path)
-            .map_err(|error| call.fault(format!("{} can't be read: {error}", path.display())))?
-            .permissions()
-            .mode();
-        args.insert("mode".to_owned(), format!("{:04o}", mode & 0o7777).into());
-    }
+    keep_mode(call, path, &mut args)?;
     args.insert("_original_basename".to_owned(), name.into());
     let blobs = Blobs::from([("content".to_owned(), content(call, path)?)]);
     let mut done = send(call, args, blobs).await?;

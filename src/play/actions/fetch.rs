@@ -5,7 +5,9 @@ use crate::play::done::{Done, Problem};
 use crate::play::view::absolute;
 use serde_json::{Map, Value as Json};
 use sha1::{Digest, Sha1};
+use std::fs::Permissions;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
@@ -16,7 +18,8 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
         .text("dest")
         .ok_or_else(|| call.fault("fetch: the argument dest is missing"))?;
     if call.check {
-        return Ok(Done::skipped("check mode").with("msg", "fetch is skipped in check mode"));
+        return Ok(Done::skipped("check mode")
+            .with("msg", "check mode not (yet) supported for this module"));
     }
     let target = target(call, &src, &dest);
     let parent = target.parent().unwrap_or(Path::new("."));
@@ -27,6 +30,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
     let beside = parent.join(format!(".{name}.{}.{}", call.host(), std::process::id()));
     let mut args = Map::new();
     args.insert("src".to_owned(), src.as_str().into());
+    args.insert("dest".to_owned(), dest.into());
     args.insert(
         "fail_on_missing".to_owned(),
         call.flag("fail_on_missing", true).into(),
@@ -41,9 +45,10 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
             return Err(lost.into());
         }
     };
-    let done = Done::from_outcome(outcome);
-    if done.is_failed() || !beside.is_file() {
+    let mut done = Done::from_outcome(outcome);
+    if done.is_failed() || !done.result.contains_key("checksum") {
         drop(std::fs::remove_file(&beside));
+        done.result.insert("changed".to_owned(), false.into());
         return Ok(done);
     }
     keep(call, done, &src, &beside, &target, before.as_deref())
@@ -72,8 +77,10 @@ fn keep(
             .with("remote_checksum", theirs));
     }
     let changed = before != got.as_deref();
+    let mode = done.result.shift_remove("mode");
     let placed = if changed {
-        place(beside, target)
+        keep_mode(beside, target, mode.as_ref().and_then(Json::as_str))
+            .and_then(|()| place(beside, target))
     } else {
         std::fs::remove_file(beside)
     };
@@ -86,6 +93,15 @@ fn keep(
         "dest".to_owned(),
         absolute(target).display().to_string().into(),
     );
+    if changed {
+        // Ansible never knows the one, and this is how the other is called where it does.
+        done.result.insert("remote_md5sum".to_owned(), Json::Null);
+        let theirs = theirs.or_else(|| got.clone());
+        done.result
+            .insert("remote_checksum".to_owned(), theirs.into());
+    } else {
+        done.result.insert("file".to_owned(), src.into());
+    }
     done.result.insert("checksum".to_owned(), got.into());
     Ok(done)
 }
@@ -111,6 +127,18 @@ fn target(call: &Call<'_>, src: &str, dest: &str) -> PathBuf {
         .filter(|part| matches!(part, std::path::Component::Normal(_)))
         .collect();
     base.join(&**call.host()).join(inside)
+}
+
+/// The mode of the file that was there, else that of the host's file as far as the umask allows: a key stays private.
+fn keep_mode(beside: &Path, target: &Path, theirs: Option<&str>) -> std::io::Result<()> {
+    let mode = match std::fs::metadata(target) {
+        Ok(old) => old.permissions().mode(),
+        Err(_) => {
+            let theirs = theirs.and_then(|mode| u32::from_str_radix(mode, 8).ok());
+            theirs.unwrap_or(0o600) & !host::files::umask()
+        }
+    };
+    std::fs::set_permissions(beside, Permissions::from_mode(mode))
 }
 
 fn place(beside: &Path, target: &Path) -> std::io::Result<()> {

@@ -8,6 +8,7 @@ use crate::play::call::Call;
 use crate::play::done::{Done, Problem};
 use crate::play::hands::{Blob, Blobs};
 use crate::play::view::{absolute, fault};
+use host::encoding::Encoding;
 use indexmap::IndexMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +26,6 @@ const OURS: &[&str] = &[
     "trim_blocks",
     "lstrip_blocks",
     "output_encoding",
-    "follow",
 ];
 
 pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
@@ -37,26 +37,16 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
     let mut args = call.json_args();
     args.retain(|name, _| !OURS.contains(&name.as_str()));
     let base = path.file_name().unwrap_or_default().to_string_lossy();
-    let base = base.strip_suffix(".j2").unwrap_or(&base).to_owned();
     args.insert("_original_basename".to_owned(), base.into());
+    super::copy::keep_mode(call, &path, &mut args)?;
     let blobs = Blobs::from([(
         "content".to_owned(),
-        Blob::Bytes(Arc::from(text.into_bytes())),
+        Blob::Bytes(Arc::from(encoded(call, text)?)),
     )]);
     super::copy::send(call, args, blobs).await
 }
 
 pub(super) fn render(call: &Call<'_>, src: &str, path: &Path) -> Result<String, Fault> {
-    if call
-        .text("output_encoding")
-        .is_some_and(|name| !is_utf8(&name))
-    {
-        return Err(
-            Fault::new("template: output_encoding other than utf-8 is not supported")
-                .at(call.place("output_encoding"))
-                .hint("Text is UTF-8 everywhere; convert the file on the host with `iconv`."),
-        );
-    }
     let unreadable = |error: &dyn std::fmt::Display| {
         Fault::new(format!("{} can't be read: {error}", path.display())).at(call.place("src"))
     };
@@ -69,6 +59,8 @@ pub(super) fn render(call: &Call<'_>, src: &str, path: &Path) -> Result<String, 
         let (line, column) = error.at().unwrap_or((0, 0));
         let file: Arc<Path> = Arc::from(path);
         let mut fault = fault(error);
+        // It is the action that fails, not the rendering of its arguments.
+        fault.undefined = false;
         // Inside a file, the line of the file is what helps.
         if line > 0 {
             fault.place = Some(Place::new(&file, line, column.max(1)));
@@ -85,11 +77,17 @@ pub(super) fn render(call: &Call<'_>, src: &str, path: &Path) -> Result<String, 
     })
 }
 
-fn is_utf8(name: &str) -> bool {
-    matches!(
-        name.to_ascii_lowercase().as_str(),
-        "utf-8" | "utf8" | "utf_8"
-    )
+/// The text in `output_encoding`.
+fn encoded(call: &Call<'_>, text: String) -> Result<Vec<u8>, Fault> {
+    let Some(name) = call.text("output_encoding") else {
+        return Ok(text.into_bytes());
+    };
+    let bytes = Encoding::named(&name).and_then(|encoding| encoding.encode(&text));
+    bytes.map_err(|failure| {
+        Fault::new(format!("template: {}", failure.message))
+            .at(call.place("output_encoding"))
+            .hint("Others: convert the file on the host with `iconv`.")
+    })
 }
 
 /// What the task says of the marks of the template and of the space around them.

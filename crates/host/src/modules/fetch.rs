@@ -1,10 +1,12 @@
 //! `fetch`: the bytes of a file, streamed to the controller, which writes them.
 
 use crate::{Arg, Context, Failure, Kind, Module, Outcome, Spec, files};
+use md5::Md5;
 use serde::Deserialize;
 use sha1::{Digest, Sha1};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
+use std::os::unix::fs::MetadataExt;
 
 #[derive(Deserialize)]
 pub struct Fetch {
@@ -67,14 +69,21 @@ impl Module for Fetch {
         let failed = |error| Failure::io("cannot read", &path, &error);
         let meta = file.metadata().map_err(failed)?;
         if !meta.is_file() {
-            return Err(Failure::new(format!(
-                "{} is not a regular file; fetch takes single files",
-                path.display()
-            ))
-            .with("file", path.to_string_lossy()));
+            let message = if meta.is_dir() {
+                "remote file is a directory, fetch cannot work on directories"
+            } else {
+                "remote file is not a regular file"
+            };
+            if self.fail_on_missing {
+                return Err(Failure::new(message).with("file", path.to_string_lossy()));
+            }
+            return Ok(Outcome::ok()
+                .msg(format!("{message}, not transferring, ignored"))
+                .with("file", path.to_string_lossy()));
         }
         // What is hashed is what is sent, also when the file grows meanwhile.
         let mut hasher = Sha1::new();
+        let mut md5 = Md5::default();
         let mut size = 0;
         let mut buffer = vec![0; 256 * 1024];
         loop {
@@ -85,11 +94,14 @@ impl Module for Fetch {
                 Err(error) => return Err(failed(error)),
             };
             hasher.update(&buffer[..count]);
+            md5.update(&buffer[..count]);
             cx.send(&buffer[..count])?;
             size += count as u64;
         }
         Ok(Outcome::changed(true)
             .with("checksum", files::hex(&hasher.finalize()))
+            .with("md5sum", files::hex(&md5.finalize()))
+            .with("mode", format!("{:04o}", meta.mode() & 0o777))
             .with("size", size)
             .with("src", path.to_string_lossy()))
     }

@@ -10,6 +10,7 @@ use crate::modules::ownership::{self, Changes, Ownership, Wanted, describe};
 use crate::modules::rewrite::{self, Content, MAX_DIFF, Rewrite, content_diff, measure};
 use crate::spec::join;
 use crate::{Arg, Context, Failure, Kind, Module, Outcome, Return, Rule, Spec, files};
+use md5::Md5;
 use serde::Deserialize;
 use serde_json::Value;
 use sha1::{Digest, Sha1};
@@ -288,6 +289,30 @@ impl Source {
     }
 }
 
+/// What is read through it is hashed.
+struct Summed<'a> {
+    input: Box<dyn Read + 'a>,
+    md5: Md5,
+}
+
+impl Read for Summed<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.input.read(buffer)?;
+        self.md5.update(&buffer[..count]);
+        Ok(count)
+    }
+}
+
+fn md5_of(path: &Path) -> Result<String, Failure> {
+    let failed = |error| Failure::io("cannot read the source", path, &error);
+    let mut input = Summed {
+        input: Box::new(File::open(path).map_err(failed)?),
+        md5: Md5::default(),
+    };
+    std::io::copy(&mut input, &mut std::io::sink()).map_err(failed)?;
+    Ok(files::hex(&input.md5.finalize()))
+}
+
 impl Copy {
     /// Mode, owner and group; `preserve` is the mode of the source, where there is one on this host.
     fn wanted(&self, cx: &Context, source: Option<&Metadata>) -> Result<Wanted, Failure> {
@@ -334,6 +359,10 @@ impl Copy {
         let same = !is_link && is_same(&real, old.as_ref(), source.size(), &sha1)?;
         let mut diffs = Vec::new();
         let mut outcome = named(!same);
+        let mut md5 = match source {
+            Source::File { path, .. } => Some(md5_of(path)?),
+            _ => None,
+        };
         if !same {
             if cx.diff() {
                 diffs.push(diff(cx, source, &real, old.as_ref())?);
@@ -344,15 +373,22 @@ impl Copy {
                 let old = old.as_ref().filter(|old| old.is_file());
                 let attributes = wanted.attributes(old);
                 let size = source.size();
-                let mut input = source.open(cx)?;
+                let mut input = Summed {
+                    input: source.open(cx)?,
+                    md5: Md5::default(),
+                };
                 let mut content = Content {
-                    input: &mut *input,
+                    input: &mut input,
                     size,
                 };
                 if let Some(backup) = self.rewrite.put(cx, &real, attributes, &mut content)? {
                     outcome = outcome.with("backup_file", backup.to_string_lossy());
                 }
+                md5 = Some(files::hex(&input.md5.finalize()));
             }
+        }
+        if let Some(md5) = md5 {
+            outcome = outcome.with("md5sum", md5);
         }
         if same {
             outcome = outcome.with("path", real.to_string_lossy());

@@ -78,7 +78,8 @@ fn tree(copy: &Copy, cx: &Context, src: &Path, content_only: bool) -> Result<Out
     walk.dir(src, &dest)?;
     let mut outcome = Outcome::changed(walk.changed)
         .with("dest", copy.dest.as_str())
-        .with("checksum", Value::Null);
+        .with("checksum", Value::Null)
+        .with("md5sum", Value::Null);
     outcome.data.extend(describe(&dest));
     if cx.diff() && !walk.diffs.is_empty() {
         outcome = outcome.with("diff", walk.diffs);

@@ -7,7 +7,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Directories that are still to be looked into, the next one last.
 pub(super) struct Walk {
@@ -30,6 +30,22 @@ pub(super) struct Entry {
     pub(super) name: OsString,
     pub(super) hidden: bool,
     pub(super) too_deep: bool,
+}
+
+/// A path without dots and doubled slashes, by its text alone, as Python's `normpath`.
+fn normal(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if normal.file_name().is_some() => {
+                normal.pop();
+            }
+            Component::ParentDir if normal.is_absolute() => {}
+            part => normal.push(part),
+        }
+    }
+    normal
 }
 
 impl Walk {
@@ -93,7 +109,7 @@ impl Walk {
             entries
                 .into_iter()
                 .map(|(_, name, _)| Entry {
-                    path: level.path.join(&name),
+                    path: normal(&level.path.join(&name)),
                     hidden: name.as_bytes().starts_with(b"."),
                     name,
                     too_deep,
