@@ -120,7 +120,7 @@ mod tests {
         let content: Vec<u8> = (0..600_000_u32).flat_map(u32::to_le_bytes).collect();
         std::fs::write(&file, &content).expect("written");
         let cx = Context::local(false, false);
-        let outcome = crate::modules::run(&task("fetch", json!({"src": file})), &cx);
+        let outcome = crate::modules::run(&task("fetch", json!({"src": file, "dest": "x"})), &cx);
         assert!(outcome.changed && !outcome.failed, "{outcome:?}");
         assert_eq!(cx.sent(), content);
         assert_eq!(outcome.data["size"], content.len());
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_fails_unless_that_is_fine() {
-        let missing = run("fetch", json!({"src": "/no/such"}));
+        let missing = run("fetch", json!({"src": "/no/such", "dest": "x"}));
         assert!(missing.failed);
         assert_eq!(
             missing.data["msg"],
@@ -140,9 +140,9 @@ mod tests {
         );
         let missing = run(
             "fetch",
-            json!({"src": "/no/such", "fail_on_missing": false}),
+            json!({"src": "/no/such", "dest": "x", "fail_on_missing": false}),
         );
         assert!(!missing.failed && !missing.changed);
-        assert!(run("fetch", json!({"src": "/etc"})).failed);
+        assert!(run("fetch", json!({"src": "/etc", "dest": "x"})).failed);
     }
 }
