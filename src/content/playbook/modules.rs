@@ -104,6 +104,42 @@ static ACTIONS: &[Spec] = &[
         ],
     ),
     Spec::new(
+        "fetch",
+        "Copies a file of the host to the controller. It is skipped in check mode.",
+        &[
+            Arg::new("src", Kind::Path, "File of the host.").required(),
+            Arg::new(
+                "dest",
+                Kind::Path,
+                "Directory of the controller; the file goes below HOST/path/of/src.",
+            )
+            .required(),
+            Arg::new(
+                "flat",
+                Kind::Bool,
+                "dest is the file itself, or with a slash at its end the directory.",
+            )
+            .default("no"),
+            Arg::new(
+                "fail_on_missing",
+                Kind::Bool,
+                "Fail when the file isn't there.",
+            )
+            .default("yes"),
+            Arg::new(
+                "validate_checksum",
+                Kind::Bool,
+                "Compare what arrived with what was sent.",
+            )
+            .default("yes"),
+        ],
+    )
+    .returns(&[
+        Return::new("dest, checksum, md5sum", "The file here, and the hashes of its content."),
+        Return::new("remote_checksum", "What the host said of it, where it is new here."),
+        Return::new("file", "The host's file, where nothing had to be done or it isn't there."),
+    ]),
+    Spec::new(
         "group_by",
         "Puts hosts into groups by a name that is rendered on each.",
         &[

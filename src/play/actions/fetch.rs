@@ -30,7 +30,6 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
     let beside = parent.join(format!(".{name}.{}.{}", call.host(), std::process::id()));
     let mut args = Map::new();
     args.insert("src".to_owned(), src.as_str().into());
-    args.insert("dest".to_owned(), dest.into());
     args.insert(
         "fail_on_missing".to_owned(),
         call.flag("fail_on_missing", true).into(),

@@ -15,33 +15,16 @@ pub struct Fetch {
 }
 
 impl Module for Fetch {
+    /// What the host does of it; where the file goes is the controller's matter.
     const SPEC: Spec = Spec::new(
         "fetch",
-        "Copies a file of the host to the controller.",
+        "Sends a file of the host.",
         &[
-            Arg::new("src", Kind::Path, "File of the host.").required(),
-            Arg::new(
-                "dest",
-                Kind::Path,
-                "Directory of the controller; the file goes below HOST/path/of/src.",
-            )
-            .required(),
-            Arg::new(
-                "flat",
-                Kind::Bool,
-                "dest is the file itself, or with a slash at its end the directory.",
-            )
-            .default("no"),
+            Arg::new("src", Kind::Path, "The file.").required(),
             Arg::new(
                 "fail_on_missing",
                 Kind::Bool,
                 "Fail when the file isn't there.",
-            )
-            .default("yes"),
-            Arg::new(
-                "validate_checksum",
-                Kind::Bool,
-                "Compare what arrived with what was sent.",
             )
             .default("yes"),
         ],
@@ -120,7 +103,7 @@ mod tests {
         let content: Vec<u8> = (0..600_000_u32).flat_map(u32::to_le_bytes).collect();
         std::fs::write(&file, &content).expect("written");
         let cx = Context::local(false, false);
-        let outcome = crate::modules::run(&task("fetch", json!({"src": file, "dest": "x"})), &cx);
+        let outcome = crate::modules::run(&task("fetch", json!({"src": file})), &cx);
         assert!(outcome.changed && !outcome.failed, "{outcome:?}");
         assert_eq!(cx.sent(), content);
         assert_eq!(outcome.data["size"], content.len());
@@ -132,7 +115,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_fails_unless_that_is_fine() {
-        let missing = run("fetch", json!({"src": "/no/such", "dest": "x"}));
+        let missing = run("fetch", json!({"src": "/no/such"}));
         assert!(missing.failed);
         assert_eq!(
             missing.data["msg"],
@@ -140,9 +123,9 @@ mod tests {
         );
         let missing = run(
             "fetch",
-            json!({"src": "/no/such", "dest": "x", "fail_on_missing": false}),
+            json!({"src": "/no/such", "fail_on_missing": false}),
         );
         assert!(!missing.failed && !missing.changed);
-        assert!(run("fetch", json!({"src": "/etc", "dest": "x"})).failed);
+        assert!(run("fetch", json!({"src": "/etc"})).failed);
     }
 }
