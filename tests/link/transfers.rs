@@ -43,7 +43,7 @@ fn sha1(bytes: &[u8]) -> String {
 
 /// Writes `blob`, which has this content, to `dest` with `copy` or `template`; and once more.
 async fn put(link: &Link, module: &str, blob: &Blob, content: &[u8], dest: &Path) {
-    let mut call = task(module, &json!({"dest": dest, "mode": "0640"}));
+    let mut call = task(module, &json!({"dest": dest, "mode": "0640", "src": "x"}));
     call.diff = true;
     call.blobs = vec![BlobRef {
         name: "content".to_owned(),
