@@ -4,7 +4,7 @@ use super::certs::archive_all;
 use super::error::BackupError;
 use super::fingerprint::{Fingerprint, authorities};
 use super::keys::{Keys, Seal};
-use super::manifest::{Encryption, EntryKind, Manifest, NodeArchive, Stored};
+use super::manifest::{Encryption, EntryKind, Manifest, NodeArchive, Snapshot, Stored};
 use super::sets::{Part, Set, finish, private_file};
 use super::snapshot::{Source, snapshot_into};
 use super::{archive, pack};
@@ -14,10 +14,17 @@ use jiff::Timestamp;
 use std::fs::{self, File};
 use std::path::Path;
 
+/// Where the snapshot of a set comes from.
+pub enum Origin<'a> {
+    /// A member that serves.
+    Member { etcd: &'a Etcd, source: &'a Source },
+    /// This sound file, which is moved into the set, made from the data of a member that served no more.
+    File { path: &'a Path, told: Box<Snapshot> },
+}
+
 /// What a complete set is made of.
 pub struct Complete<'a> {
-    pub etcd: &'a Etcd,
-    pub source: &'a Source,
+    pub origin: Origin<'a>,
     pub paths: &'a [String],
     /// Hosts, or why they can't be entered.
     pub nodes: Vec<(String, Result<Hand, HandError>)>,
@@ -36,7 +43,14 @@ pub async fn take(root: &Path, what: Complete<'_>, sink: &dyn Sink) -> Result<Se
     if nodes.is_empty() {
         return Err(BackupError::Nothing(missing));
     }
-    let snapshot = snapshot_into(part, what.etcd, what.source, sink).await?;
+    let snapshot = match what.origin {
+        Origin::Member { etcd, source } => snapshot_into(part, etcd, source, sink).await?,
+        Origin::File { path, told } => {
+            let place = part.join(&told.file);
+            fs::rename(path, &place).map_err(BackupError::io(&place))?;
+            *told
+        }
+    };
     let authorities = authorities(&nodes).unwrap_or_else(|why| {
         sink.emit(Event::Note {
             level: Level::Warning,

@@ -24,7 +24,7 @@ mod tests;
 
 pub(crate) use certificate::hex;
 pub use certs::{PATHS, take};
-pub use complete::{Complete, take as take_complete};
+pub use complete::{Complete, Origin, take as take_complete};
 pub use door::Archived;
 pub use error::BackupError;
 pub use fingerprint::{Fingerprint, Match};

@@ -1,4 +1,5 @@
-//! A throwaway etcd on the controller, started from a snapshot: the only proof that a snapshot can be restored.
+//! A throwaway etcd on the controller, started from a snapshot: the only proof that a snapshot can be restored. Or from the
+//! copy of a member's data, to get a snapshot of them when there is no quorum that could give one.
 //!
 //! It listens on Unix sockets in its own private directory, so nobody else on the machine can read what it serves.
 
@@ -12,6 +13,7 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
+use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
@@ -136,6 +138,20 @@ impl Throwaway {
         dir: &Path,
     ) -> Result<Self, ThrowawayError> {
         restore(programs, snapshot, dir).await?;
+        Self::launch(programs, dir, &[]).await
+    }
+
+    /// Start etcd as the only member of the data that lie in `data` below `dir`, the copy of a member's data directory. All
+    /// that is in its log counts as agreed on then.
+    pub async fn revive(programs: &Programs, dir: &Path) -> Result<Self, ThrowawayError> {
+        Self::launch(programs, dir, &["--force-new-cluster"]).await
+    }
+
+    async fn launch(
+        programs: &Programs,
+        dir: &Path,
+        more: &[&str],
+    ) -> Result<Self, ThrowawayError> {
         let io = |what: &Path| {
             let what = what.display().to_string();
             move |error| ThrowawayError::Io(what, error)
@@ -151,6 +167,7 @@ impl Throwaway {
             .args(["--listen-peer-urls", PEER])
             .args(["--initial-advertise-peer-urls", PEER])
             .args(["--initial-cluster", &format!("drill={PEER}")])
+            .args(more)
             .current_dir(dir)
             .env_clear()
             .stdin(Stdio::null())
@@ -214,6 +231,33 @@ impl Throwaway {
             .map_err(|_| EtcdError::timeout("compact the history", CALL))?
             .map_err(|e| EtcdError::call("compact the history", e))
             .map(drop)
+    }
+
+    /// Write its database to `into`, a checksum behind it, as `etcdctl snapshot save` does.
+    pub async fn snapshot(&mut self, into: &Path) -> Result<(), ThrowawayError> {
+        const WHAT: &str = "take a snapshot";
+        let failed = |error| ThrowawayError::Io(into.display().to_string(), error);
+        let mut file = tokio::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(into)
+            .await
+            .map_err(failed)?;
+        let late = |_| EtcdError::timeout(WHAT, CALL);
+        let mut stream = timeout(CALL, self.client.snapshot())
+            .await
+            .map_err(late)?
+            .map_err(|e| EtcdError::call(WHAT, e))?;
+        while let Some(piece) = timeout(CALL, stream.message())
+            .await
+            .map_err(late)?
+            .map_err(|e| EtcdError::call(WHAT, e))?
+        {
+            file.write_all(piece.blob()).await.map_err(failed)?;
+        }
+        file.flush().await.map_err(failed)?;
+        file.sync_all().await.map_err(failed)
     }
 
     /// End it and wait until it is gone.

@@ -3,7 +3,7 @@
 use super::engine::Failure;
 use super::site::Site;
 use super::{identity, snapshot};
-use crate::backup::{self, Complete, Seal, Set};
+use crate::backup::{self, Complete, Origin, Seal, Set};
 use crate::cluster::{HandError, kubernetes};
 use crate::journal::Sink;
 use futures::future::join_all;
@@ -43,6 +43,25 @@ pub struct Create {
 /// Take a complete set. Nodes that fail are named in it, which then is partial.
 pub async fn create(site: &Site, what: &Create, sink: &dyn Sink) -> Result<Set, Failure> {
     let (etcd, source) = snapshot::choose(site, sink).await?;
+    let namespace = etcd.get(kubernetes::KUBE_SYSTEM).await.ok().flatten();
+    let uid = namespace.and_then(|value| kubernetes::uid(&value));
+    let origin = Origin::Member {
+        etcd: &etcd,
+        source: &source,
+    };
+    let set = of(site, what, origin, uid, sink).await?;
+    identity::note_seen(site, &etcd, &source, sink).await;
+    Ok(set)
+}
+
+/// A set with this snapshot, and everything else of the hosts.
+pub(super) async fn of(
+    site: &Site,
+    what: &Create,
+    origin: Origin<'_>,
+    kube_system_uid: Option<String>,
+    sink: &dyn Sink,
+) -> Result<Set, Failure> {
     let connected = join_all(what.hosts.iter().map(|host| site.host(host))).await;
     let nodes = what
         .hosts
@@ -60,16 +79,12 @@ pub async fn create(site: &Site, what: &Create, sink: &dyn Sink) -> Result<Set, 
         .map(|&path| path.to_owned())
         .chain(what.more.iter().cloned())
         .collect();
-    let namespace = etcd.get(kubernetes::KUBE_SYSTEM).await.ok().flatten();
     let complete = Complete {
-        etcd: &etcd,
-        source: &source,
+        origin,
         paths: &paths,
         nodes,
-        kube_system_uid: namespace.and_then(|value| kubernetes::uid(&value)),
+        kube_system_uid,
         seal: &what.seal,
     };
-    let set = backup::take_complete(&site.backups, complete, sink).await?;
-    identity::note_seen(site, &etcd, &source, sink).await;
-    Ok(set)
+    Ok(backup::take_complete(&site.backups, complete, sink).await?)
 }

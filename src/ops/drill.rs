@@ -49,7 +49,13 @@ pub async fn drill(
         ),
     }
     let programs_dir = Scratch::new(&site.backups)?;
-    let programs = programs(site, told, wanted, programs_dir.path(), sink).await?;
+    let of = Version::parse(&told.etcd_version).ok_or_else(|| {
+        Failure::new(format!(
+            "the version of etcd in the set can't be read: '{}'",
+            told.etcd_version
+        ))
+    })?;
+    let programs = programs(site, of, wanted, programs_dir.path(), sink).await?;
     note(
         sink,
         Level::Info,
@@ -149,21 +155,15 @@ async fn compare(etcd: &mut Throwaway, told: &Snapshot, version: Version) -> Res
     }
 }
 
-/// Programs that fit the set: of its own minor version, else of the next one. Looked for in the configured directory, in
-/// PATH, then on the nodes.
-async fn programs(
+/// Programs that fit data of this version: of its own minor version, else of the next one. Looked for in the configured
+/// directory, in PATH, then on the nodes.
+pub(super) async fn programs(
     site: &Site,
-    told: &Snapshot,
+    of: Version,
     wanted: &Wanted,
     into: &Path,
     sink: &dyn Sink,
 ) -> Result<Programs, Failure> {
-    let of = Version::parse(&told.etcd_version).ok_or_else(|| {
-        Failure::new(format!(
-            "the version of etcd in the set can't be read: '{}'",
-            told.etcd_version
-        ))
-    })?;
     let mut found = Vec::new();
     for dir in wanted.configured.iter().chain(&wanted.path) {
         if let Some(programs) = Programs::find(dir).await {
@@ -191,7 +191,7 @@ async fn programs(
             of.major, of.minor
         ),
         there => format!(
-            "the set is of etcd {of}; what was found doesn't start from it: {}",
+            "the data are of etcd {of}; what was found doesn't start from it: {}",
             there.join(", ")
         ),
     })

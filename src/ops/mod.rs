@@ -4,6 +4,7 @@ pub mod backup;
 pub mod certificates;
 pub mod certs;
 pub mod check_certs;
+pub mod coldstart;
 pub mod drill;
 pub mod engine;
 pub mod fetch;
@@ -12,6 +13,7 @@ mod locks;
 pub mod members;
 mod parts;
 pub mod prune;
+pub mod recover;
 pub mod renew_certs;
 pub mod replace_node;
 pub mod report;
@@ -24,7 +26,6 @@ pub mod stepfile;
 
 use crate::journal::Run;
 use engine::Failure;
-use replace_node::Options;
 use report::Report;
 use site::Site;
 use std::sync::Arc;
@@ -40,50 +41,32 @@ pub async fn resume(
     stop: &CancellationToken,
 ) -> std::io::Result<Result<Report, Failure>> {
     let meta = run.meta();
-    let unreadable = |error: serde_json::Error| {
-        Failure::new(format!(
-            "the settings of run {} can't be read: {error}",
-            meta.id
-        ))
-    };
-    if meta.command == restore_etcd::COMMAND {
-        let options: restore_etcd::Options = match serde_json::from_value(meta.options.clone()) {
-            Ok(options) => options,
-            Err(error) => return Ok(Err(unreadable(error))),
-        };
-        let options = restore_etcd::Options {
-            yes: options.yes || yes,
-            plan_only: false,
-            ..options
-        };
-        return restore_etcd::run(site, &options, run, stop).await.map(Ok);
+    let command = meta.command.as_str();
+    // What was confirmed once needn't be confirmed again.
+    macro_rules! again {
+        ($verb:ident) => {{
+            let mut options: $verb::Options = match serde_json::from_value(meta.options.clone()) {
+                Ok(options) => options,
+                Err(error) => {
+                    return Ok(Err(Failure::new(format!(
+                        "the settings of run {} can't be read: {error}",
+                        meta.id
+                    ))));
+                }
+            };
+            options.yes |= yes;
+            options.plan_only = false;
+            $verb::run(site, &options, run, stop).await.map(Ok)
+        }};
     }
-    if meta.command == renew_certs::COMMAND {
-        let options: renew_certs::Options = match serde_json::from_value(meta.options.clone()) {
-            Ok(options) => options,
-            Err(error) => return Ok(Err(unreadable(error))),
-        };
-        let options = renew_certs::Options {
-            yes: options.yes || yes,
-            plan_only: false,
-            ..options
-        };
-        return renew_certs::run(site, &options, run, stop).await.map(Ok);
+    match command {
+        replace_node::COMMAND => again!(replace_node),
+        restore_etcd::COMMAND => again!(restore_etcd),
+        recover::COMMAND => again!(recover),
+        coldstart::COMMAND => again!(coldstart),
+        renew_certs::COMMAND => again!(renew_certs),
+        _ => Ok(Err(Failure::new(format!(
+            "a run of '{command}' can't be resumed: run the command again, it skips what is done"
+        )))),
     }
-    if meta.command != replace_node::COMMAND {
-        return Ok(Err(Failure::new(format!(
-            "a run of '{}' can't be resumed: run the command again, it skips what is done",
-            meta.command
-        ))));
-    }
-    let options: Options = match serde_json::from_value(meta.options.clone()) {
-        Ok(options) => options,
-        Err(error) => return Ok(Err(unreadable(error))),
-    };
-    let options = Options {
-        yes: options.yes || yes,
-        plan_only: false,
-        ..options
-    };
-    replace_node::run(site, &options, run, stop).await.map(Ok)
 }

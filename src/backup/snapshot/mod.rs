@@ -10,4 +10,4 @@ pub use bolt::Unsound;
 pub use check::{Checked, check};
 pub use keyspace::Summary;
 pub(super) use take::snapshot_into;
-pub use take::{Source, take};
+pub use take::{FILE, Source, take, then};

@@ -12,7 +12,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// Name of the file in a set.
-const FILE: &str = "snapshot.db";
+pub const FILE: &str = "snapshot.db";
 /// How often the progress is told.
 const TELL: Duration = Duration::from_millis(500);
 
@@ -59,7 +59,8 @@ impl Source {
     }
 }
 
-fn then(seen: &Seen) -> MemberThen {
+/// A member as a manifest has it.
+pub fn then(seen: &Seen) -> MemberThen {
     let status = seen.status.as_ref();
     MemberThen {
         name: seen.member.name.clone(),

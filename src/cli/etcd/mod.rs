@@ -1,6 +1,7 @@
-//! `kopsrun etcd`: looks at etcd, takes snapshots, changes its members and keeps it small.
+//! `kopsrun etcd`: looks at etcd, takes snapshots, changes its members, keeps it small, brings it back.
 
 mod members;
+mod recover;
 mod snapshot;
 mod status;
 
@@ -33,6 +34,8 @@ enum Verb {
     Remove(members::OfMember),
     Compact(members::Compact),
     Defrag(members::Defrag),
+    Recover(recover::Recover),
+    Coldstart(recover::Coldstart),
 }
 
 pub(super) fn run(args: &Etcd, context: &Context) -> Result<u8, Failure> {
@@ -49,5 +52,7 @@ pub(super) fn run(args: &Etcd, context: &Context) -> Result<u8, Failure> {
         Verb::Remove(args) => members::remove(args, context),
         Verb::Compact(args) => members::compact(args, context),
         Verb::Defrag(args) => members::defrag(args, context),
+        Verb::Recover(args) => recover::recover(args, context),
+        Verb::Coldstart(args) => recover::coldstart(args, context),
     }
 }

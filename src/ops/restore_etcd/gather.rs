@@ -16,7 +16,7 @@ use crate::ops::engine::Failure;
 use crate::ops::replace_node::Data;
 use crate::ops::replace_node::GROUP;
 use crate::ops::site::Site;
-use crate::ops::{drill, identity, snapshot};
+use crate::ops::{drill, identity, recover, snapshot};
 use futures::future::join_all;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -77,10 +77,18 @@ pub(super) async fn gather(site: &Site, options: &Options, run: &Run) -> Result<
     let known = Known::read(&site.backups)?.0.remove(&site.cluster);
     let foreign = foreign(&set, known.as_ref(), &hosts).await;
     let peers = peers(site, &set, &hosts, &closed).await;
+    let shut: Vec<String> = closed
+        .iter()
+        .flat_map(|(host, _)| addresses(site, host))
+        .collect();
     let strangers = told
         .members
         .iter()
-        .filter(|m| !m.peer_urls.iter().any(|url| peers.contains(url)))
+        .filter(|m| {
+            !m.peer_urls
+                .iter()
+                .any(|url| peers.contains(url) || is_at(url, &shut))
+        })
         .map(|m| m.name.clone())
         .collect();
     let (seen_revision, seen_where) = last_seen(&told, known.as_ref(), &alive);
@@ -222,10 +230,10 @@ async fn bring(options: &Options, run: &Run, hosts: &mut [Host]) -> Result<(), F
 }
 
 /// What a member that still answers says: its name, revision, raft index.
-type Alive = (String, i64, u64);
+pub(in crate::ops) type Alive = (String, i64, u64);
 
 /// A majority, if there is one; else whoever still runs.
-async fn quorum(hands: &[Hand]) -> (Option<Quorum>, Vec<Alive>) {
+pub(in crate::ops) async fn quorum(hands: &[Hand]) -> (Option<Quorum>, Vec<Alive>) {
     let begin = Instant::now();
     let (mut alive, mut majority) = (Vec::new(), 1);
     for tries in 1.. {
@@ -319,6 +327,29 @@ async fn peers(
     urls
 }
 
+/// Addresses and names by which the inventory knows a host.
+pub(in crate::ops) fn addresses(site: &Site, host: &str) -> Vec<String> {
+    let variables = [
+        "etcd_access_address",
+        "etcd_address",
+        "access_ip",
+        "ip",
+        "ansible_host",
+    ];
+    let told = variables
+        .iter()
+        .filter_map(|name| (site.variable)(host, name));
+    told.chain([host.to_owned()]).collect()
+}
+
+/// The URL is at one of these addresses.
+pub(in crate::ops) fn is_at(url: &str, addresses: &[String]) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let host = rest.rsplit_once(':').map_or(rest, |(host, _)| host);
+    let host = host.trim_matches(['[', ']']);
+    addresses.iter().any(|address| address == host)
+}
+
 /// The highest revision that anybody knows of, and who.
 fn last_seen(
     told: &backup::manifest::Snapshot,
@@ -344,7 +375,7 @@ fn last_seen(
 fn earlier(site: &Site, run: &Run) -> Result<Option<Intent>, Failure> {
     let runs = journal::list(&site.runs).map_err(|e| Failure::new(e.to_string()))?;
     let unfinished = runs.into_iter().rev().find(|other| {
-        other.meta.command == COMMAND
+        [COMMAND, recover::COMMAND].contains(&other.meta.command.as_str())
             && other.meta.inventory == run.meta().inventory
             && site.runs.join(&other.meta.id).join(INTENT).exists()
     });

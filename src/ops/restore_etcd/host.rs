@@ -10,36 +10,36 @@ use crate::ops::replace_node::machine::{self, quote};
 use crate::ops::replace_node::unit;
 use std::path::PathBuf;
 
-pub(super) const UNIT: &str = "/etc/systemd/system/etcd.service";
+pub(in crate::ops) const UNIT: &str = "/etc/systemd/system/etcd.service";
 const MANIFESTS: &str = "/etc/kubernetes/";
 
 /// A host and how its member is set up.
-pub(super) struct Host {
-    pub(super) hand: Hand,
-    pub(super) settings: Settings,
+pub(in crate::ops) struct Host {
+    pub(in crate::ops) hand: Hand,
+    pub(in crate::ops) settings: Settings,
     /// The settings aren't on the host: they come from the set, as everything else does.
-    pub(super) bare: bool,
-    pub(super) data_dir: String,
-    pub(super) program: String,
-    pub(super) user: String,
+    pub(in crate::ops) bare: bool,
+    pub(in crate::ops) data_dir: String,
+    pub(in crate::ops) program: String,
+    pub(in crate::ops) user: String,
     /// `etcdutl` or `etcdctl` on the host.
-    pub(super) restorer: String,
+    pub(in crate::ops) restorer: String,
     /// Programs of this machine and their places there.
-    pub(super) bring: Vec<(PathBuf, String)>,
+    pub(in crate::ops) bring: Vec<(PathBuf, String)>,
     /// Whose data lie there.
-    pub(super) data: Option<Data>,
-    pub(super) machine: Machine,
+    pub(in crate::ops) data: Option<Data>,
+    pub(in crate::ops) machine: Machine,
 }
 
 /// What runs there now.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Running {
-    pub(super) etcd: bool,
+pub(in crate::ops) struct Running {
+    pub(in crate::ops) etcd: bool,
     /// Parts of Kubernetes' control plane.
-    pub(super) control_plane: Vec<String>,
+    pub(in crate::ops) control_plane: Vec<String>,
 }
 
-pub(super) async fn look(
+pub(in crate::ops) async fn look(
     hand: &Hand,
     settings: Settings,
     unit_text: Option<&str>,
@@ -124,13 +124,13 @@ fn read_tools(text: &str) -> Tools {
 
 impl Host {
     /// Whose data lie there now.
-    pub(super) async fn data_now(&self) -> Result<Data, Failure> {
+    pub(in crate::ops) async fn data_now(&self) -> Result<Data, Failure> {
         let look = machine::look(&self.hand, &self.data_dir, &self.program).await?;
         Ok(look.data())
     }
 
     /// What runs there now: the processes themselves, whatever systemd says.
-    pub(super) async fn running(&self) -> Result<Running, Failure> {
+    pub(in crate::ops) async fn running(&self) -> Result<Running, Failure> {
         let script = r#"for c in /proc/[0-9]*/comm; do n=; read -r n 2>/dev/null <"$c"; case $n in
 etcd) echo etcd;;
 kube-apiserver|kube-controller|kube-scheduler) echo "part $n";;
@@ -150,7 +150,7 @@ exit 0"#;
     }
 
     /// Ports of the member on which somebody still listens, as this host sees it.
-    pub(super) async fn listening(&self) -> Vec<String> {
+    pub(in crate::ops) async fn listening(&self) -> Vec<String> {
         use crate::cluster::door::Door;
         let urls = self.settings.client_urls().into_iter();
         let mut open = Vec::new();
@@ -170,13 +170,16 @@ exit 0"#;
         open
     }
 
-    pub(super) fn place(&self) -> &Place {
+    pub(in crate::ops) fn place(&self) -> &Place {
         &self.machine.place
     }
 }
 
 /// Old data below a data directory, and how many bytes each holds.
-pub(super) async fn asides(hand: &Hand, data_dir: &str) -> Result<Vec<(String, u64)>, Failure> {
+pub(in crate::ops) async fn asides(
+    hand: &Hand,
+    data_dir: &str,
+) -> Result<Vec<(String, u64)>, Failure> {
     let script = format!(
         r#"for d in {}/member.before-*; do [ -d "$d" ] && echo "$(du -sk "$d" | cut -f 1) $d"; done; exit 0"#,
         quote(data_dir)

@@ -5,8 +5,8 @@
 
 mod facts;
 mod form;
-mod gather;
-mod host;
+pub(super) mod gather;
+pub(super) mod host;
 mod plan;
 mod steps;
 mod work;
