@@ -226,25 +226,32 @@ impl Common {
 
     /// Why the command need not run, if it needn't: a sentence and what Ansible puts into `stdout`.
     pub(super) fn needless(&self, cx: &Context) -> Option<(String, String)> {
-        let exists = |pattern: &str| {
-            let inside = self
-                .chdir
-                .as_deref()
-                .map(|dir| cx.expand(dir))
-                .unwrap_or_default();
-            !globs::glob(&inside.join(cx.expand(pattern)).to_string_lossy()).is_empty()
-        };
-        if let Some(path) = self.creates.as_deref().filter(|path| exists(path)) {
+        if let Some(path) = self.creates.as_deref().filter(|path| self.exists(cx, path)) {
             return Some((
                 format!("'{path}' exists"),
                 format!("skipped, since {path} exists"),
             ));
         }
-        let path = self.removes.as_deref().filter(|path| !exists(path))?;
+        let path = self
+            .removes
+            .as_deref()
+            .filter(|path| !self.exists(cx, path))?;
         Some((
             format!("'{path}' does not exist"),
             format!("skipped, since {path} does not exist"),
         ))
+    }
+
+    /// Whether what `creates` names is there.
+    pub(super) fn creates_is_there(&self, cx: &Context) -> bool {
+        let creates = self.creates.as_deref();
+        creates.is_some_and(|path| self.exists(cx, path))
+    }
+
+    fn exists(&self, cx: &Context, pattern: &str) -> bool {
+        let inside = self.chdir.as_deref().map(|dir| cx.expand(dir));
+        let pattern = inside.unwrap_or_default().join(cx.expand(pattern));
+        !globs::glob(&pattern.to_string_lossy()).is_empty()
     }
 
     fn stripped(&self, text: String) -> String {

@@ -64,7 +64,16 @@ impl Module for Script {
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
         let common: Common = serde_json::from_value(Value::Object(self.common_args()))
             .map_err(|error| Failure::new(format!("script: {error}")))?;
-        if let Some((reason, _)) = common.needless(cx) {
+        if common.needless(cx).is_some() {
+            let reason = match (&self.creates, &self.removes) {
+                (Some(path), _) if common.creates_is_there(cx) => {
+                    format!("{path} exists, matching creates option")
+                }
+                (_, path) => {
+                    let path = path.as_deref().unwrap_or_default();
+                    format!("{path} does not exist, matching removes option")
+                }
+            };
             let mut skipped = Outcome::ok().msg(reason);
             skipped.skipped = true;
             return Ok(skipped);
