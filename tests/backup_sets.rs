@@ -76,15 +76,89 @@ fn sealed(dir: &Path) -> bool {
 #[test]
 fn a_set_holds_a_cluster_and_proves_it() {
     let lab = Lab::with_etcd("sets", "35");
+    an_etcd_without_any_key_is_proven_too(&lab);
     fill(&lab);
     let plain = create(&lab, &[]);
     a_set_is_complete(&lab, &plain);
+    sets_are_looked_into(&lab, &plain);
     encrypted_sets_open_with_their_key_only(&lab);
     a_drill_proves_what_can_be_restored(&lab, &plain);
     damaged_sets_are_never_verified(&lab, &plain);
     sets_of_other_clusters_are_never_verified(&lab, &plain);
     old_sets_go_by_rule(&lab, &plain);
 }
+
+/// It is at revision 1, and nothing in its snapshot says so.
+fn an_etcd_without_any_key_is_proven_too(lab: &Lab) {
+    lab.succeed(&["backup", "create"]).says(0, &["0 keys"]);
+    lab.succeed(&["backup", "drill"])
+        .says(0, &["VERIFIED", "0 keys"]);
+    let set = sets(lab).pop().expect("a set");
+    fs::remove_dir_all(backups(lab).join(set)).expect("removed");
+}
+
+/// A ConfigMap as Kubernetes stores it.
+const CONFIG_MAP: &str = r"k8s\000\012\017\012\002v1\022\011ConfigMap\022\043\012\023\012\010settings\032\007default\022\014\012\004mode\022\004safe";
+
+/// What would be lost, and single objects, without an etcd.
+fn sets_are_looked_into(lab: &Lab, plain: &str) {
+    let put = format!(
+        "printf '{CONFIG_MAP}' >/tmp/value; {ETCDCTL} put /registry/configmaps/default/settings </tmp/value; \
+         {ETCDCTL} del /registry/pods/default/pod1; {ETCDCTL} put /registry/pods/default/pod2 third"
+    );
+    lab.run(&["sh", "node1", "bash", "-c", &put]);
+    let new = create(lab, &[]);
+    let words = ["backup", "diff", &new, plain, "--keys"];
+    let lost = lab.kopsrun(&words);
+    lost.says(
+        2,
+        &[
+            "configmaps  1     0    0",
+            "pods        0     1    1",
+            "- /registry/configmaps/default/settings",
+            "+ /registry/pods/default/pod1",
+            "~ /registry/pods/default/pod2",
+        ],
+    );
+    let pods = lab.kopsrun(&["backup", "diff", &new, plain, "--only", "pods"]);
+    assert!(!pods.stdout.contains("configmaps"), "{pods}");
+    lab.succeed(&["backup", "diff", plain, plain])
+        .says(0, &["the same keys"]);
+
+    lab.succeed(&["backup", "cat", &new, "configmaps/default/settings"])
+        .says(
+            0,
+            &[
+                "kind: ConfigMap",
+                "namespace: default",
+                "mode: safe",
+                "version: 1",
+            ],
+        );
+    let raw = lab.succeed(&[
+        "backup",
+        "cat",
+        plain,
+        "/registry/pods/default/pod2",
+        "--raw",
+    ]);
+    assert_eq!(raw.stdout, "second 2");
+    lab.succeed(&["backup", "cat", plain, "namespaces/kube-system"])
+        .says(0, &[UID, "raw: "]);
+    lab.kopsrun(&["backup", "cat", plain, "configmaps/default/settings"])
+        .says(5, &["has no key"]);
+    lab.kopsrun(&["backup", "cat", plain, "pods/default/pod"])
+        .says(5, &["there is /registry/pods/default/pod1"]);
+
+    let back = format!(
+        "{ETCDCTL} del /registry/configmaps/default/settings; {ETCDCTL} put /registry/pods/default/pod1 'second 1'"
+    );
+    lab.run(&["sh", "node1", "bash", "-c", &back]);
+    fs::remove_dir_all(backups(lab).join(new)).expect("removed");
+}
+
+const ETCDCTL: &str = "ETCDCTL_API=3 /usr/local/bin/etcdctl --endpoints=https://127.0.0.1:2379 \
+     --cacert=/etc/ssl/etcd/ssl/ca.pem --cert=/etc/ssl/etcd/ssl/admin-node1.pem --key=/etc/ssl/etcd/ssl/admin-node1-key.pem";
 
 fn a_set_is_complete(lab: &Lab, set: &str) {
     let told = manifest(lab, set);

@@ -150,7 +150,8 @@ fn a_cluster_comes_back_on_new_machines() {
     lab.succeed(&["backup", "certs"]);
 }
 
-/// Whatever state the cluster is in, nothing is begun from a set that isn't whole.
+/// Whatever state the cluster is in, nothing is begun from a set that isn't whole. RKE clears the nodes before it looks at the
+/// snapshot, KubeKey removes the data.
 fn damage_is_refused(lab: &Lab, set: &str) {
     let path = lab
         .state()

@@ -107,6 +107,7 @@ fn a_snapshot_of_3_5_is_what_etcd_says() {
 }
 
 /// One flipped byte, a cut, another snapshot's bytes: each is told by `backup verify`.
+/// KubeOne writes snapshots straight to their place, without a checksum; RKE calls one sound that is equal on all hosts.
 fn damage_is_found(lab: &Lab, file: &Path) {
     let whole = fs::read(file).expect("the snapshot");
     let spoiled = |bytes: &[u8], words: &[&str]| {

@@ -17,6 +17,14 @@ impl<'a> Fields<'a> {
         })
     }
 
+    /// All byte strings of this tag.
+    pub fn all(&self, tag: u64) -> impl Iterator<Item = &'a [u8]> {
+        self.0.iter().filter_map(move |(t, c)| match c {
+            Content::Bytes(b) if *t == tag => Some(*b),
+            _ => None,
+        })
+    }
+
     /// The first byte string of this tag.
     pub fn bytes(&self, tag: u64) -> Option<&'a [u8]> {
         self.0.iter().find_map(|(t, c)| match c {

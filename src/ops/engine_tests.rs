@@ -236,3 +236,38 @@ async fn a_stop_between_steps_takes_the_same_path() {
     assert_eq!(ended.end, RunEnd::Interrupted);
     assert!(ran(&world).is_empty());
 }
+
+/// k0sctl: a member that doesn't leave is a warning, and its node is wiped. kubeadm reset does the same.
+#[tokio::test]
+async fn k0sctl_wipes_the_node_of_a_member_that_did_not_leave() {
+    let root = tempfile::tempdir().expect("a directory");
+    let world = Arc::default();
+    // a leaves the cluster, b and what follows clear its disk.
+    let broken = steps(&world, |id| {
+        if id == "a" {
+            Fault::Before
+        } else {
+            Fault::None
+        }
+    });
+    let ended = play(root.path(), &broken).await;
+    assert_eq!(ended.failure.expect("a failure").0, "a");
+    let cleared = ran(&world).into_iter().any(|step| !step.ends_with('a'));
+    assert!(!cleared, "nothing is cleared after it");
+}
+
+/// RKE: after a removal that failed, a cluster that answers is taken for success.
+#[tokio::test]
+async fn rke_reports_a_failed_removal_as_done() {
+    for fault in [Fault::Before, Fault::Lies] {
+        let root = tempfile::tempdir().expect("a directory");
+        let world = Arc::default();
+        let ended = play(
+            root.path(),
+            &steps(&world, |id| if id == "c" { fault } else { Fault::None }),
+        )
+        .await;
+        assert_ne!(ended.end, RunEnd::Done);
+        assert_eq!(ended.failure.expect("a failure").0, "c");
+    }
+}

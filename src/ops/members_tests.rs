@@ -165,3 +165,102 @@ fn alarms_of_corruption_stay() {
     refused(&view, &Deed::Disarm { corrupt: false }, "doesn't mend them");
     assert!(judge(&view, &Deed::Disarm { corrupt: true }).is_ok());
 }
+
+/// What other tools do wrong, each named after who does.
+mod defects_of_peers {
+    use super::*;
+
+    /// A member that never comes up then counts for the quorum.
+    #[test]
+    fn rke_adds_a_voter_at_once() {
+        let plan = judge(&cluster(3, 3), &Deed::Add("https://10.0.0.9:2380".into()));
+        let plan = plan.expect("well");
+        assert!(
+            plan[0].contains("as a learner, which doesn't count"),
+            "{plan:?}"
+        );
+        assert!(plan[1].contains("then 3 voters"), "{plan:?}");
+    }
+
+    /// `grep $hostname` in the member list.
+    #[test]
+    fn kubekey_removes_node10_where_node1_is_meant() {
+        let mut view = cluster(5, 4);
+        view.members[0].member.name = "node10".to_owned();
+        view.members[4].member.name = "node1".to_owned();
+        let plan = judge(&view, &Deed::Remove("node1".into())).expect("the dead one");
+        assert!(plan[0].contains("node1 (5)"), "{plan:?}");
+        view.members[4].member.name = "node2".to_owned();
+        refused(
+            &view,
+            &Deed::Remove("node1".into()),
+            "there is no member node1",
+        );
+    }
+
+    /// `has_quorum = healthy >= unhealthy`, and then the data of the others are wiped.
+    #[test]
+    fn kubespray_takes_two_of_four_for_a_quorum() {
+        refused(
+            &cluster(4, 2),
+            &remove_member(4),
+            "quorum is lost: 2 of 4 voters serve, 3 are needed",
+        );
+    }
+
+    /// Its restart handler takes half of the members at once: of four, two.
+    #[test]
+    fn kubespray_restarts_more_members_than_may_fail() {
+        for members in 1..=7 {
+            let voters = cluster(members, members).voters();
+            let half = i64::try_from(members / 2).expect("small");
+            let even = members % 2 == 0;
+            assert_eq!(voters.tolerance() < half, even, "{members}");
+        }
+        let one = Deed::Defragment {
+            member: None,
+            free: 0,
+        };
+        refused(&cluster(4, 3), &one, "etcd4 is unwell");
+    }
+
+    /// One failed look schedules a removal, and nobody asks for the quorum before the next.
+    #[test]
+    fn kubeone_removes_one_member_after_the_other() {
+        let view = cluster(5, 3);
+        assert!(judge(&view, &remove_member(5)).is_ok(), "dead, with quorum");
+        let mut then = cluster(4, 2);
+        then.members[0].member.name = "etcd1".to_owned();
+        refused(&then, &remove_member(4), "quorum is lost");
+        refused(&view, &remove_member(1), "2 other members are dead");
+    }
+
+    /// On a long log that may be a million entries behind.
+    #[test]
+    fn etcd_promotes_a_learner_at_ninety_percent() {
+        let mut view = cluster(3, 3);
+        view.members.push(seen(4, true, true));
+        let index = |view: &mut View, member: usize, index: u64| {
+            view.members[member]
+                .status
+                .as_mut()
+                .expect("alive")
+                .applied_index = index;
+        };
+        index(&mut view, 0, 10_000_000);
+        index(&mut view, 3, 9_900_000);
+        refused(
+            &view,
+            &Deed::Promote("etcd4".into()),
+            "100000 entries behind",
+        );
+    }
+
+    /// Its own check counts members that have a name, dead or not.
+    #[test]
+    fn etcd_takes_a_started_member_for_a_healthy_one() {
+        // Three voters with names, of which one is dead: without another one there is no quorum.
+        let view = cluster(3, 2);
+        refused(&view, &remove_member(2), "2 voters would be left");
+    }
+}

@@ -7,6 +7,7 @@ pub mod check_certs;
 pub mod coldstart;
 pub mod drill;
 pub mod engine;
+pub mod explore;
 pub mod fetch;
 mod identity;
 mod locks;

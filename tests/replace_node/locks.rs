@@ -12,6 +12,7 @@ fn signal(child: &Child, name: &str) {
     assert!(sent.expect("kill runs").success(), "{name} was sent");
 }
 
+/// k0sctl takes no lock in `apply`; that of Talos protects the look before an upgrade alone.
 #[test]
 fn the_second_run_is_refused_and_told_who_holds_the_lock() {
     let cluster = Cluster::start("locks", "35");

@@ -12,7 +12,7 @@ use std::hash::{BuildHasher, RandomState};
 
 static CASTAGNOLI: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISCSI);
 
-const KEYS: &[u8] = b"key";
+pub(super) const KEYS: &[u8] = b"key";
 const META: &[u8] = b"meta";
 const MEMBERS: &[u8] = b"members";
 /// Field 1 of mvccpb.KeyValue.
@@ -95,32 +95,12 @@ impl Reader {
     }
 
     fn revision(&mut self, revision: &[u8], value: &[u8]) -> Result<(), Unsound> {
-        let wrong = || {
-            Unsound::new(format!(
-                "'{}' is not a revision of etcd",
-                revision.escape_ascii()
-            ))
-        };
-        let (main, rest) = revision.split_at_checked(8).ok_or_else(wrong)?;
-        let deleted = match (rest.first(), rest.len(), rest.last()) {
-            (Some(b'_'), 9, _) => false,
-            (Some(b'_'), 10, Some(b't')) => true,
-            _ => return Err(wrong()),
-        };
-        let main = main.try_into().map(i64::from_be_bytes);
-        self.summary.revision = main.map_err(|_| wrong())?;
-        // What `etcdutl snapshot restore --bump-revision` leaves: a revision without a key, so that the next one lies beyond it
-        // (etcdutl/snapshot/v3_snapshot.go, `unsafeBumpBucketsRevision`).
-        if value.is_empty() && !deleted {
+        let (main, deleted) = parse(revision)?;
+        self.summary.revision = main;
+        let Some(found) = change(main, deleted, value)? else {
             return Ok(());
-        }
-        let fields = protobuf::fields(value);
-        let key = fields.as_ref().and_then(|f| f.bytes(KEY)).ok_or_else(|| {
-            Unsound::new(format!(
-                "the value at revision {} can't be read",
-                self.summary.revision
-            ))
-        })?;
+        };
+        let (key, deleted) = (found.key, found.deleted);
         let hash = self.hashing.hash_one(key);
         let changed = match deleted {
             true => self.alive.remove(&hash),
@@ -145,9 +125,59 @@ impl Reader {
     }
 }
 
+/// A change of a key.
+pub(super) struct Change<'a> {
+    pub(super) revision: i64,
+    pub(super) deleted: bool,
+    pub(super) key: &'a [u8],
+    /// mvccpb.KeyValue.
+    pub(super) fields: protobuf::Fields<'a>,
+}
+
+/// The main revision, and whether the key was deleted with it.
+fn parse(revision: &[u8]) -> Result<(i64, bool), Unsound> {
+    let wrong = || {
+        Unsound::new(format!(
+            "'{}' is not a revision of etcd",
+            revision.escape_ascii()
+        ))
+    };
+    let (main, rest) = revision.split_at_checked(8).ok_or_else(wrong)?;
+    let deleted = match (rest.first(), rest.len(), rest.last()) {
+        (Some(b'_'), 9, _) => false,
+        (Some(b'_'), 10, Some(b't')) => true,
+        _ => return Err(wrong()),
+    };
+    let main = main.try_into().map(i64::from_be_bytes);
+    Ok((main.map_err(|_| wrong())?, deleted))
+}
+
+/// None: what `etcdutl snapshot restore --bump-revision` leaves, a revision without a key, so that the next one lies beyond
+/// it (etcdutl/snapshot/v3_snapshot.go, `unsafeBumpBucketsRevision`).
+fn change(revision: i64, deleted: bool, value: &[u8]) -> Result<Option<Change<'_>>, Unsound> {
+    if value.is_empty() && !deleted {
+        return Ok(None);
+    }
+    let unread = || Unsound::new(format!("the value at revision {revision} can't be read"));
+    let fields = protobuf::fields(value).ok_or_else(unread)?;
+    let key = fields.bytes(KEY).ok_or_else(unread)?;
+    Ok(Some(Change {
+        revision,
+        deleted,
+        key,
+        fields,
+    }))
+}
+
+/// The change that a pair of the bucket of keys is.
+pub(super) fn read<'a>(revision: &[u8], value: &'a [u8]) -> Result<Option<Change<'a>>, Unsound> {
+    let (main, deleted) = parse(revision)?;
+    change(main, deleted, value)
+}
+
 /// Where Kubernetes keeps a resource: /registry/pods/NAMESPACE/NAME, /registry/GROUP/PLURAL/…, and for nodes, services
 /// and endpoints names from its first days (kubernetes pkg/registry, `storage_factory.go`).
-fn resource(key: &[u8]) -> String {
+pub(super) fn resource(key: &[u8]) -> String {
     let text = String::from_utf8_lossy(key);
     let mut parts = text.split('/').skip(1);
     if parts.next() != Some("registry") {

@@ -3,6 +3,7 @@
 mod bolt;
 mod check;
 mod keyspace;
+pub mod objects;
 mod pages;
 mod take;
 

@@ -3,6 +3,7 @@
 mod catalogue;
 mod create;
 mod drill;
+mod explore;
 mod prune;
 
 use super::args::Format;
@@ -32,6 +33,8 @@ enum Verb {
     Certs(Certs),
     List(catalogue::List),
     Show(catalogue::Show),
+    Diff(explore::Diff),
+    Cat(explore::Cat),
     Verify(Verify),
     Drill(drill::Drill),
     Prune(prune::Prune),
@@ -74,6 +77,8 @@ pub(super) fn run(args: &Backup, context: &Context) -> Result<u8, Failure> {
         Verb::Certs(args) => take(args, context),
         Verb::List(args) => catalogue::list(args, context),
         Verb::Show(args) => catalogue::show(args, context),
+        Verb::Diff(args) => explore::diff(args, context),
+        Verb::Cat(args) => explore::cat(args, context),
         Verb::Verify(args) => verify(args, context),
         Verb::Drill(args) => drill::run(args, context),
         Verb::Prune(args) => prune::run(args, context),
