@@ -162,3 +162,32 @@ fn a_lost_quorum_is_recovered_from_the_data_of_a_survivor() {
     }
     assert!(kills >= 5, "only {kills} runs were killed before their end");
 }
+
+/// The survivor itself was killed, its log torn as it was, and its etcd has no etcdutl.
+#[test]
+fn data_of_a_killed_member_of_3_4_are_enough() {
+    let lab = Lab::with_etcd("recover34", "34");
+    for number in 0..20 {
+        etcdctl(&lab, "node2", &["put", &format!("key{number:02}"), "kept"]);
+    }
+    let wanted = keys(&lab, "node2");
+    assert_eq!(wanted.len(), 20);
+    lose(&lab, "node1");
+    lab.run(&["sh", "node2", "systemctl", "kill", "-s", "KILL", "etcd"]);
+    lab.run(&["sh", "node2", "systemctl", "stop", "etcd"]);
+    lose(&lab, "node3");
+    let done = lab.kopsrun(&["etcd", "recover", "--yes"]);
+    done.says(
+        0,
+        &[
+            "the data of node2 have 20 keys",
+            "3 members serve the same 20 keys",
+        ],
+    );
+    println!("recovered from a killed survivor in {:?}", done.took);
+    for host in NODES {
+        assert_eq!(keys(&lab, host), wanted, "{host}");
+    }
+    lab.kopsrun(&["etcd", "recover", "--yes"])
+        .says(5, &["has its quorum: 3 of 3"]);
+}
