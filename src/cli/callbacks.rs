@@ -7,7 +7,20 @@ use crate::ui::callback::{Junit, Kind, Order, Profile, Settings};
 use crate::ui::results::Format;
 
 /// Callbacks for standard output, by their short names.
-const KNOWN: &str = "default, minimal, oneline, json, yaml, null, skippy, default_without_diff";
+const KNOWN: &str =
+    "default, minimal, oneline, json, yaml, debug, null, skippy, default_without_diff";
+
+/// Those of common collections that draw what the default one tells in another way.
+const FOREIGN: &[&str] = &[
+    "actionable",
+    "counter_enabled",
+    "dense",
+    "diy",
+    "full_skip",
+    "selective",
+    "stderr",
+    "unixy",
+];
 
 /// What the settings and the command line say about output.
 pub(super) fn settings(context: &Context) -> Result<Settings, Failure> {
@@ -18,6 +31,7 @@ pub(super) fn settings(context: &Context) -> Result<Settings, Failure> {
         format: Format {
             yaml: config.text("result_format") == "yaml",
             headed: false,
+            sections: false,
             pretty: pretty.map(|_| config.flag("pretty_results")),
             verbosity: context.verbosity,
         },
@@ -69,10 +83,17 @@ fn main(settings: &mut Settings, context: &Context) -> Result<(), Failure> {
         "json" | "ansible.posix.json" => settings.kind = Kind::Json,
         "null" | "community.general.null" => settings.kind = Kind::Null,
         "yaml" | "community.general.yaml" => settings.format.headed = true,
+        "debug" | "ansible.posix.debug" => settings.format.sections = true,
         "skippy" | "ansible.posix.skippy" => settings.display_skipped_hosts = false,
         "default_without_diff" | "community.general.default_without_diff" => {
             settings.without_diff = true;
         }
+        other if FOREIGN.contains(&other.rsplit('.').next().unwrap_or(other)) => warnings::show(
+            &format!(
+                "the callback {other} is written in Python; the default one is used instead, which tells the same"
+            ),
+            context,
+        ),
         other => {
             return Err(Failure::new(
                 Why::Error,

@@ -42,10 +42,16 @@ pub(super) fn fill(
     request.connection = kind.or_else(|| context.config.given("DEFAULT_TRANSPORT"));
     request.roles_path = roles_path(context);
     request.collections_path = collections_path(context);
-    request.ansible = Some(Arc::new(ansible(request, context)));
+    let python = ansible_python(context);
+    if context.config.flag("COLLECTIONS_SCAN_SYS_PATH") {
+        let installed = installed_collections(&python);
+        request.collections_path.extend(installed);
+    }
+    request.ansible = Some(Arc::new(ansible(python, request, context)));
     request.facts = facts(context);
     request.verbosity = context.verbosity;
-    let output = callbacks::settings(context)?;
+    // A listing has no use for a callback that isn't there; a run refuses it.
+    let output = callbacks::settings(context).unwrap_or_else(|_| callbacks::plain(context));
     request.tell = Tell {
         starts: output.show_per_host_start,
         arguments: output.display_args || output.junit.is_some(),
@@ -111,8 +117,35 @@ fn collections_path(context: &Context) -> Vec<PathBuf> {
     context.config.paths("COLLECTIONS_PATHS")
 }
 
-/// The ansible-core of this machine: what runs `ansible-playbook`, or else the Python that PATH finds.
-fn ansible(request: &Request, context: &Context) -> Installed {
+/// What is installed with the Python of ansible-core: the collections of the package `ansible`.
+fn installed_collections(python: &Path) -> Vec<PathBuf> {
+    let Some(lib) = python
+        .parent()
+        .and_then(|bin| Some(bin.parent()?.join("lib")))
+    else {
+        return Vec::new();
+    };
+    let versions = std::fs::read_dir(&lib).into_iter().flatten().flatten();
+    let mut found: Vec<PathBuf> = versions
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("python3"))
+        .flat_map(|entry| ["site-packages", "dist-packages"].map(|name| entry.path().join(name)))
+        .map(|packages| packages.join("ansible_collections"))
+        .filter(|dir| dir.is_dir())
+        .collect();
+    found.sort();
+    found
+}
+
+/// What runs `ansible-playbook`, or else the Python that PATH finds.
+fn ansible_python(context: &Context) -> PathBuf {
+    let path = context.environment.get("PATH").cloned().unwrap_or_default();
+    std::env::split_paths(&path)
+        .find_map(|dir| interpreter(&dir.join("ansible-playbook")))
+        .unwrap_or_else(|| PathBuf::from("python3"))
+}
+
+/// The ansible-core of this machine.
+fn ansible(python: PathBuf, request: &Request, context: &Context) -> Installed {
     let mut collections: Vec<PathBuf> = match &request.source {
         Source::Playbooks(playbooks) => playbooks
             .iter()
@@ -124,10 +157,6 @@ fn ansible(request: &Request, context: &Context) -> Installed {
     // Ansible takes no relative paths.
     let whole = |dir: PathBuf| std::path::absolute(&dir).unwrap_or(dir);
     let collections = collections.into_iter().map(whole).collect();
-    let path = context.environment.get("PATH").cloned().unwrap_or_default();
-    let python = std::env::split_paths(&path)
-        .find_map(|dir| interpreter(&dir.join("ansible-playbook")))
-        .unwrap_or_else(|| PathBuf::from("python3"));
     Installed::new(python, collections)
 }
 
@@ -150,7 +179,14 @@ pub(super) fn facts(context: &Context) -> FactSettings {
     };
     let seconds = config.integer("CACHE_PLUGIN_TIMEOUT");
     let seconds = seconds.and_then(|seconds| u64::try_from(seconds).ok());
-    let kept = config.text("CACHE_PLUGIN").ends_with("jsonfile");
+    let cache = config.text("CACHE_PLUGIN");
+    let kept = cache.ends_with("jsonfile");
+    if !kept && !cache.ends_with("memory") {
+        let text = format!(
+            "the fact cache {cache} is written in Python; facts are kept for this run only (fact_caching = jsonfile keeps them)"
+        );
+        warnings::show(&text, context);
+    }
     let folder = config.path("CACHE_PLUGIN_CONNECTION");
     FactSettings {
         gathering,

@@ -1,6 +1,7 @@
 //! What would run, without a connection: hosts, tasks and tags of every play.
 
 use super::keep::{as_text, render};
+use super::prompt::unanswered;
 use super::request::{PlayError, Request, Source};
 use super::start::{extra_vars, reader};
 use super::store::groups;
@@ -87,9 +88,11 @@ fn play_listing(
     play: &Play,
     warnings: &mut Vec<Fault>,
 ) -> Result<PlayListing, Fault> {
+    let extra = extra_vars(request);
+    let play = &unanswered(play, &extra);
     let inventory = &request.inventory;
     let magic = magic(request, inventory, groups(inventory), &play.dir());
-    let templar = play_templar(request, magic, extra_vars(request), loader, play);
+    let templar = play_templar(request, magic, extra, loader, play);
     // What only hosts know stays as it is written.
     let text = |var: &Var| as_text(&render(&templar, var).unwrap_or_else(|_| var.value.clone()));
     let mut patterns = Vec::new();

@@ -2,7 +2,7 @@
 
 use super::keep::{as_text, boolean, render};
 use super::run::{Run, Stop};
-use crate::content::inventory::Var;
+use crate::content::inventory::{Var, Vars};
 use crate::content::place::{Fault, Place};
 use crate::content::playbook::{Frame, Play};
 use crate::content::template::Templar;
@@ -82,6 +82,36 @@ impl Question {
     }
 }
 
+/// The play with the defaults of its questions: listings ask nobody.
+pub(super) fn unanswered(play: &Play, extra: &Vars) -> Play {
+    let mut play = play.clone();
+    let mut frame = of_answers(&play);
+    for var in &play.prompts {
+        let Some(question) = Question::of(&var.value) else {
+            continue;
+        };
+        if !extra.contains_key(&question.name) {
+            let value = question.default.unwrap_or(Value::None);
+            let place = var.place.clone();
+            frame
+                .keywords
+                .vars
+                .insert(question.name, Var { value, place });
+        }
+    }
+    play.frame = Arc::new(frame);
+    play
+}
+
+/// Where the answers of a play belong.
+fn of_answers(play: &Play) -> Frame {
+    Frame {
+        keywords: play.frame.keywords.clone(),
+        search: Arc::clone(&play.frame.search),
+        ..Frame::empty()
+    }
+}
+
 impl Run {
     /// The play with the variables that the operator was asked for. Extra variables need no question; where nobody can
     /// answer, the default counts.
@@ -90,11 +120,7 @@ impl Run {
             return Ok(Arc::clone(play));
         }
         let templar = self.play_templar(play);
-        let mut frame = Frame {
-            keywords: play.frame.keywords.clone(),
-            search: Arc::clone(&play.frame.search),
-            ..Frame::empty()
-        };
+        let mut frame = of_answers(play);
         for var in &play.prompts {
             let value = render(&templar, var).map_err(Stop::Refused)?;
             let question = Question::of(&value).ok_or_else(|| {

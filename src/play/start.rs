@@ -96,7 +96,8 @@ fn keywords(request: &Request) -> Vec<(Keyword, Var)> {
 
 fn strategy(request: &Request) -> Strategy {
     let name = request.config.get("DEFAULT_STRATEGY").map(Value::to_text);
-    match name.as_deref().and_then(|name| name.rsplit('.').next()) {
+    let name = name.as_deref().and_then(|name| name.rsplit('.').next());
+    match name.map(|name| name.strip_prefix("mitogen_").unwrap_or(name)) {
         Some("free") => Strategy::Free,
         Some("host_pinned") => Strategy::HostPinned,
         _ => Strategy::Linear,

@@ -12,6 +12,8 @@ pub struct Format {
     pub yaml: bool,
     /// As `community.general.yaml`: what changed in front of the result, and the rest as YAML below.
     pub headed: bool,
+    /// As `ansible.posix.debug`: what programs printed in paragraphs of its own below the rest.
+    pub sections: bool,
     /// Over several lines; None: where it helps.
     pub pretty: Option<bool>,
     pub verbosity: u8,
@@ -31,7 +33,25 @@ impl Format {
         if self.headed {
             return headed(shown);
         }
+        if self.sections {
+            return self.in_sections(shown, indent);
+        }
         self.plain(&shown, always, indent)
+    }
+
+    fn in_sections(self, mut shown: Value, indent: Option<usize>) -> String {
+        let mut below = String::new();
+        if let Some(map) = shown.as_object_mut() {
+            map.shift_remove("stdout_lines");
+            map.shift_remove("stderr_lines");
+            for name in ["stdout", "stderr", "msg", "module_stdout", "module_stderr"] {
+                let text = map.shift_remove(name).map(|text| Data::from_json(&text));
+                if let Some(text) = text.filter(Data::truthy) {
+                    below += &format!("\n\n{}:\n\n{}\n", name.to_uppercase(), text.to_text());
+                }
+            }
+        }
+        self.plain(&shown, true, indent) + &below
     }
 
     /// A value that is no result.

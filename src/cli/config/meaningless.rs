@@ -30,9 +30,6 @@ pub(super) const MEANINGLESS: &[(&str, &[Meaningless])] = &[
         setting("DIFF_CONTEXT", &[("diff", "context")], &["ANSIBLE_DIFF_CONTEXT"]),
         setting("MAX_FILE_SIZE_FOR_DIFF", &[("defaults", "max_diff_size")], &["ANSIBLE_MAX_DIFF_SIZE"]),
     ]),
-    ("Directories of Python aren't searched; name them in collections_path.", &[
-        setting("COLLECTIONS_SCAN_SYS_PATH", &[("defaults", "collections_scan_sys_path")], &["ANSIBLE_COLLECTIONS_SCAN_SYS_PATH"]),
-    ]),
     ("Every run is recorded: `kopsrun runs`.", &[
         setting("DEFAULT_DEBUG", &[("defaults", "debug")], &["ANSIBLE_DEBUG"]),
         setting("DEFAULT_LOG_FILTER", &[("defaults", "log_filter")], &["ANSIBLE_LOG_FILTER"]),

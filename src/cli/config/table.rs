@@ -50,6 +50,9 @@ const STRATEGIES: &[&str] = &[
     "ansible.builtin.linear",
     "ansible.builtin.free",
     "ansible.builtin.host_pinned",
+    "mitogen_linear",
+    "mitogen_free",
+    "mitogen_host_pinned",
 ];
 const ORDERS: Kind = Kind::OneOf(&["descending", "ascending", "none"]);
 const FORMATS: Kind = Kind::OneOf(&["json", "yaml"]);
@@ -58,6 +61,16 @@ const CACHES: Kind = Kind::OneOf(&[
     "jsonfile",
     "ansible.builtin.memory",
     "ansible.builtin.jsonfile",
+    "memcached",
+    "community.general.memcached",
+    "mongodb",
+    "community.mongodb.mongodb",
+    "pickle",
+    "community.general.pickle",
+    "redis",
+    "community.general.redis",
+    "yaml",
+    "community.general.yaml",
 ]);
 
 /// In order of name.
@@ -74,6 +87,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting("CACHE_PLUGIN_TIMEOUT", &[("defaults", "fact_caching_timeout")], &["ANSIBLE_CACHE_PLUGIN_TIMEOUT"], Kind::Integer, "86400"),
     setting("CALLBACKS_ENABLED", &[("defaults", "callback_whitelist"), ("defaults", "callbacks_enabled")], &["ANSIBLE_CALLBACK_WHITELIST", "ANSIBLE_CALLBACKS_ENABLED"], Kind::List, ""),
     setting("COLLECTIONS_PATHS", &[("defaults", "collections_paths"), ("defaults", "collections_path")], &["ANSIBLE_COLLECTIONS_PATHS", "ANSIBLE_COLLECTIONS_PATH"], Kind::PathSpec, "{{ANSIBLE_HOME}}/collections:/usr/share/ansible/collections"),
+    setting("COLLECTIONS_SCAN_SYS_PATH", &[("defaults", "collections_scan_sys_path")], &["ANSIBLE_COLLECTIONS_SCAN_SYS_PATH"], Kind::Bool, "True"),
     setting("CONNECTION_PASSWORD_FILE", &[("defaults", "connection_password_file")], &["ANSIBLE_CONNECTION_PASSWORD_FILE"], Kind::Path, ""),
     setting("DEFAULT_ALLOW_UNSAFE_LOOKUPS", &[("defaults", "allow_unsafe_lookups")], &[], Kind::Bool, "False"),
     setting("DEFAULT_ASK_PASS", &[("defaults", "ask_pass")], &["ANSIBLE_ASK_PASS"], Kind::Bool, "False"),

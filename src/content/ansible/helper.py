@@ -39,8 +39,12 @@ ARGUMENTS = {"kopsrun": "the arguments of the task"}
 def find(request):
     for directory in request["library"]:
         module_loader.add_directory(directory)
+    collections = request["collections"]
+    # As for every task that names collections: Ansible's own modules are found all the same.
+    if collections and not {"ansible.builtin", "ansible.legacy"}.intersection(collections):
+        collections.append("ansible.legacy")
     context = module_loader.find_plugin_with_context(
-        request["find"], mod_type="", collection_list=request["collections"]
+        request["find"], mod_type="", collection_list=collections
     )
     if not context.resolved or not context.plugin_resolved_path:
         return {"found": None}

@@ -204,7 +204,12 @@ impl Loader {
             return Ok(Arc::clone(vars));
         }
         let node = self.node(path, &mut Vec::new())?;
-        let vars = Arc::new(super::setting::vars(&node)?);
+        // In a file of `vars_files` a list of mappings counts as one.
+        let mut vars = Vars::new();
+        for level in node.as_seq().unwrap_or(std::slice::from_ref(&node)) {
+            vars.extend(super::setting::vars(level)?);
+        }
+        let vars = Arc::new(vars);
         lock(&self.vars).insert(path.to_owned(), Arc::clone(&vars));
         Ok(vars)
     }

@@ -344,12 +344,16 @@ impl Pass<'_> {
         let given = given.as_ref()?;
         let name = self.static_text(given, Some(frame))?;
         let short = name.trim_start_matches("ansible.builtin.");
+        // Those of mitogen are the same strategies by another way to the hosts.
+        let short = short.strip_prefix("mitogen_").unwrap_or(short);
         if keyword == "strategy" && short == "debug" {
             self.faults.push(
                 Fault::new("the strategy `debug` is not supported")
                     .at(&given.place)
                     .hint("It asks at a terminal what to do about each failure; `kopsrun runs show` tells what a failed task was given."),
             );
+        } else if keyword == "strategy" && self.loader.settings.listing {
+            // Ansible looks for the plugin when the play runs.
         } else if !choices.contains(&short) {
             let mut fault = Fault::new(format!("`{name}` is not a {keyword}"))
                 .at(&given.place)

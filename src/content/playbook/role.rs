@@ -441,6 +441,15 @@ impl Pass<'_> {
                 });
             }
         }
+        // At last, as a path from the working directory.
+        let path = real(Path::new(short));
+        if path.is_dir() {
+            return Ok(FoundRole {
+                path,
+                name: name.to_owned(),
+                collection: None,
+            });
+        }
         let mut fault = Fault::new(format!("the role `{name}` is not there")).absent();
         let known: Vec<String> = places[..places.len() - 1]
             .iter()

@@ -61,12 +61,6 @@ pub(super) fn vars(node: &Node) -> Result<Vars, Fault> {
                 found.insert(name(key)?, var(value)?);
             }
         }
-        // Very old playbooks write a list of mappings.
-        Kind::Seq(items) if items.iter().all(|item| item.as_map().is_some()) => {
-            for item in items.iter() {
-                found.extend(vars(item)?);
-            }
-        }
         _ => {
             return Err(Fault::new(format!(
                 "variables are a mapping of names to values; this is {}",

@@ -579,12 +579,17 @@ impl Draft {
         key: &Node,
         value: &Node,
     ) -> Result<(), Fault> {
-        if self.looping.is_some() {
-            return Err(Fault::new("one task can have only one loop")
-                .at(&key.place)
-                .hint("Combine the lists, as in `loop: \"{{ a | product(b) }}\"`.")
-                .absent());
-        }
+        // Ansible looks at words in their order: a `loop` after `with_X` gives that another list.
+        let lookup = match (&self.looping, lookup) {
+            (Some((Some(earlier), _)), None) => Some(Arc::clone(earlier)),
+            (None, lookup) => lookup,
+            _ => {
+                return Err(Fault::new("one task can have only one loop")
+                    .at(&key.place)
+                    .hint("Combine the lists, as in `loop: \"{{ a | product(b) }}\"`.")
+                    .absent());
+            }
+        };
         if !value.is_null() {
             self.looping = Some((lookup, var(value)?));
         }

@@ -321,7 +321,7 @@ fn parse_properties(text: &str) -> Status {
 /// `service`: the same for whoever doesn't name the service manager.
 #[derive(Deserialize)]
 pub struct Service {
-    name: String,
+    name: Option<String>,
     state: Option<String>,
     enabled: Option<bool>,
     masked: Option<bool>,
@@ -338,12 +338,16 @@ impl Module for Service {
         "Starts, stops and enables services.",
         &join::<8, 6, 14>(
             [
-                Arg::new("name", Kind::Str, "The service.").required(),
+                Arg::new("name", Kind::Str, "The service."),
                 STATE,
                 ENABLED_ARG,
-                Arg::new("use", Kind::Str, "Service manager; only systemd.")
-                    .choices(&["auto", "systemd"])
-                    .default("auto"),
+                Arg::new(
+                    "use",
+                    Kind::Str,
+                    "Service manager; what the old names mean, systemd does.",
+                )
+                .choices(&["auto", "systemd", "service", "sysvinit"])
+                .default("auto"),
                 Arg::new(
                     "sleep",
                     Kind::Int,
@@ -367,13 +371,16 @@ impl Module for Service {
             ONLY_SYSTEMD,
         ),
     )
-    .rules(&[Rule::OneOf(&[
-        "state",
-        "enabled",
-        "masked",
-        "daemon_reload",
-        "daemon_reexec",
-    ])])
+    .rules(&[
+        Rule::OneOf(&["name", "daemon_reload", "daemon_reexec"]),
+        Rule::OneOf(&[
+            "state",
+            "enabled",
+            "masked",
+            "daemon_reload",
+            "daemon_reexec",
+        ]),
+    ])
     .returns(&[
         Return::new("status", "What systemctl show says of the unit."),
         Return::new("name, state, enabled", "As given."),
@@ -381,7 +388,7 @@ impl Module for Service {
 
     fn run(self, cx: &Context) -> Result<Outcome, Failure> {
         Systemd {
-            name: Some(self.name),
+            name: self.name,
             state: self.state,
             enabled: self.enabled,
             masked: self.masked,

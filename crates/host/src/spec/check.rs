@@ -44,7 +44,7 @@ fn check(
     }
     wrong.extend(missing(spec, args));
     for rule in spec.rules {
-        wrong.extend(broken(spec, rule, &typed));
+        wrong.extend(broken(spec, rule, &typed, templates));
     }
     if let Some(error) = told(wrong) {
         return Err(error);
@@ -147,11 +147,24 @@ fn missing(spec: &Spec, args: &Map<String, Value>) -> Option<Wrong> {
     ))
 }
 
-fn broken(spec: &Spec, rule: &Rule, args: &Map<String, Value>) -> Option<Wrong> {
+fn broken(
+    spec: &Spec,
+    rule: &Rule,
+    args: &Map<String, Value>,
+    templates: Templates,
+) -> Option<Wrong> {
     let given = |names: &[&str]| {
         names
             .iter()
             .filter(|name| args.contains_key(**name))
+            .count()
+    };
+    // A template may come out as `omit`.
+    let surely = |names: &[&str]| {
+        names
+            .iter()
+            .filter_map(|name| args.get(*name))
+            .filter(|value| templates == Templates::Rendered || !is_template(value))
             .count()
     };
     let wrong = |look: Look, name: &str, text: String, words: String| {
@@ -169,7 +182,7 @@ fn broken(spec: &Spec, rule: &Rule, args: &Map<String, Value>) -> Option<Wrong> 
             format!("one of these arguments is needed: {}", names.join(", ")),
             format!("one of the following is required: {}", names.join(", ")),
         ),
-        Rule::Exclusive(names) if given(names) > 1 => wrong(
+        Rule::Exclusive(names) if surely(names) > 1 => wrong(
             Look::Exclusive,
             names[0],
             format!(
@@ -178,7 +191,7 @@ fn broken(spec: &Spec, rule: &Rule, args: &Map<String, Value>) -> Option<Wrong> 
             ),
             format!("parameters are mutually exclusive: {}", names.join("|")),
         ),
-        Rule::Together(names) if given(names) > 0 && given(names) < names.len() => wrong(
+        Rule::Together(names) if surely(names) > 0 && given(names) < names.len() => wrong(
             Look::Together,
             names[0],
             format!("these arguments belong together: {}", names.join(", ")),

@@ -135,6 +135,20 @@ fn templates_are_accepted_before_they_are_rendered_only() {
 }
 
 #[test]
+fn a_template_may_leave_an_argument_out() {
+    let spec = spec("pip").expect("it is there");
+    let both = |executable: &str| {
+        args(
+            json!({"name": "x", "virtualenv": "{{ v | default(omit) }}", "executable": executable}),
+        )
+    };
+    assert_eq!(validate(spec, &both("pip3")), Ok(()));
+    assert!(normalise(spec, &both("pip3")).is_err());
+    let sure = args(json!({"name": "x", "virtualenv": "/v", "executable": "pip3"}));
+    assert!(validate(spec, &sure).is_err());
+}
+
+#[test]
 fn modules_are_found_by_any_of_their_names() {
     for name in ["ping", "ansible.builtin.ping", "ansible.legacy.ping"] {
         assert_eq!(spec(name).map(|spec| spec.name), Some("ping"));
