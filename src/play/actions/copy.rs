@@ -80,6 +80,12 @@ fn python_json(call: &Call<'_>, content: &Value) -> Result<String, Problem> {
     Ok(written.map_err(|error| call.fault(format!("copy: content can't be written: {error}")))?)
 }
 
+/// A path of the controller, as results tell it.
+pub(super) fn told(path: &Path) -> Json {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    path.display().to_string().into()
+}
+
 fn is_preserve(args: &Map<String, Json>) -> bool {
     args.get("mode").and_then(Json::as_str) == Some("preserve")
 }
@@ -109,6 +115,7 @@ async fn file(
 ) -> Result<Done, Problem> {
     keep_mode(call, path, &mut args)?;
     args.insert("_original_basename".to_owned(), name.into());
+    args.insert("src".to_owned(), told(path));
     let blobs = Blobs::from([("content".to_owned(), content(call, path)?)]);
     let mut done = send(call, args, blobs).await?;
     // The new side of a difference is the file here.
@@ -120,8 +127,7 @@ async fn file(
         diff => Some(diff),
     });
     if let Some(header) = content.and_then(|diff| diff.get_mut("after_header")) {
-        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        *header = path.display().to_string().into();
+        *header = told(path);
     }
     Ok(done)
 }
@@ -140,13 +146,18 @@ pub(super) fn content(call: &Call<'_>, path: &Path) -> Result<Blob, Fault> {
     Ok(Blob::Bytes(plain.map_err(unreadable)??.into()))
 }
 
-/// Sends content as the host's `copy` takes it.
+/// Sends content as the host's `copy` takes it. `src`, where it is from here, is told again when the host is changed.
 pub(super) async fn send(
     call: &Call<'_>,
-    args: Map<String, Json>,
+    mut args: Map<String, Json>,
     blobs: Blobs,
 ) -> Result<Done, Problem> {
-    call.module("copy", args, blobs).await
+    let src = args.shift_remove("src");
+    let mut done = call.module("copy", args, blobs).await?;
+    if let Some(src) = src.filter(|_| done.is_changed() && !call.check) {
+        done.result.insert("src".to_owned(), src);
+    }
+    Ok(done)
 }
 
 /// A directory: with a slash at its end its content, otherwise the directory itself.

@@ -38,6 +38,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
     args.retain(|name, _| !OURS.contains(&name.as_str()));
     let base = path.file_name().unwrap_or_default().to_string_lossy();
     args.insert("_original_basename".to_owned(), base.into());
+    args.insert("src".to_owned(), super::copy::told(&path));
     super::copy::keep_mode(call, &path, &mut args)?;
     let blobs = Blobs::from([(
         "content".to_owned(),

@@ -57,8 +57,11 @@ impl Clause {
         if !who.chars().all(|who| "ugoa".contains(who)) {
             return None;
         }
-        let who: Vec<char> = if who.contains('a') {
+        let who: Vec<char> = if who == "a" {
             vec!['u', 'g', 'o']
+        } else if who.contains('a') {
+            // As in Ansible, where everybody includes the others.
+            return None;
         } else {
             who.chars().collect()
         };

@@ -35,7 +35,11 @@ impl Module for Slurp {
             std::io::ErrorKind::NotFound => {
                 Failure::new(format!("file not found: {}", path.display()))
             }
-            _ => Failure::io("cannot read", &path, &error),
+            std::io::ErrorKind::PermissionDenied => Failure::new(format!(
+                "file is not readable: {} (does the task need `become: true`?)",
+                path.display()
+            )),
+            _ => Failure::io("unable to slurp file:", &path, &error),
         })?;
         if file.metadata().is_ok_and(|meta| meta.is_dir()) {
             return Err(Failure::new(format!(
@@ -47,7 +51,7 @@ impl Module for Slurp {
         // Files of /proc don't know their size.
         file.take(MAX_SIZE + 1)
             .read_to_end(&mut content)
-            .map_err(|error| Failure::io("cannot read", &path, &error))?;
+            .map_err(|error| Failure::io("unable to slurp file:", &path, &error))?;
         if content.len() as u64 > MAX_SIZE {
             return Err(Failure::new(format!(
                 "{} is longer than {} MiB: use fetch, which writes it to a file",

@@ -147,7 +147,10 @@ impl Module for User {
         Return::new("ssh_key_file, ssh_fingerprint, ssh_public_key", "The key, with generate_ssh_key."),
     ]);
 
-    fn run(self, cx: &Context) -> Result<Outcome, Failure> {
+    fn run(mut self, cx: &Context) -> Result<Outcome, Failure> {
+        for path in [&mut self.home, &mut self.shell].into_iter().flatten() {
+            *path = cx.expand(path).to_string_lossy().into_owned();
+        }
         let old = users::user_by_name(&self.name);
         let mut changed = match (&old, self.state.as_str()) {
             (None, "absent") => false,
