@@ -5,6 +5,7 @@ use crate::play::call::Call;
 use crate::play::done::{Done, Problem};
 use crate::play::hands::{Blob, Blobs};
 use host::modules::assemble::Fragments;
+use md5::{Digest, Md5};
 use serde_json::Value as Json;
 use std::sync::Arc;
 
@@ -41,6 +42,10 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
     ] {
         args.shift_remove(own);
     }
+    let md5: String = Md5::digest(&content)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let blobs = Blobs::from([("content".to_owned(), Blob::Bytes(Arc::from(content)))]);
     let mut done = copy::send(call, args, blobs).await?;
     // The diff is that of the content alone, as the module gives it for fragments of the host.
@@ -48,5 +53,5 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Done, Problem> {
         let content = parts.drain(..).next().unwrap_or_default();
         done.result.insert("diff".to_owned(), content);
     }
-    Ok(done.with("src", src))
+    Ok(done.with("src", src).with("md5sum", md5))
 }

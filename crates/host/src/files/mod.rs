@@ -249,6 +249,23 @@ pub fn sha1_of(input: &mut impl Read) -> io::Result<String> {
     }
 }
 
+/// Hexadecimal MD5 of a file, as Ansible's `md5sum`.
+pub fn md5(path: &Path) -> io::Result<String> {
+    digest::<md5::Md5>(path)
+}
+
+pub(crate) fn digest<D: Digest>(path: &Path) -> io::Result<String> {
+    let mut hasher = D::new();
+    let mut file = File::open(path)?;
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hex(&hasher.finalize())),
+            count => hasher.update(&buffer[..count]),
+        }
+    }
+}
+
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

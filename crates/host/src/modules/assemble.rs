@@ -6,6 +6,7 @@ use crate::modules::rewrite::{self, Content, Rewrite, content_diff};
 use crate::regex::{Flags, Regex};
 use crate::spec::join;
 use crate::{Arg, Context, Failure, Kind, Module, Outcome, Return, Spec};
+use md5::Md5;
 use serde::Deserialize;
 use sha1::{Digest, Sha1};
 use std::fs;
@@ -89,6 +90,7 @@ impl Module for Assemble {
             .with("src", src.to_string_lossy())
             .with("dest", dest.to_string_lossy())
             .with("checksum", sum)
+            .with("md5sum", files::hex(&Md5::digest(&content)))
             .msg("OK");
         if differs {
             if cx.diff() {

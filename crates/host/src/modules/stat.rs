@@ -4,9 +4,7 @@ use crate::{Arg, Context, Failure, Kind, Module, Outcome, Return, Spec, files, u
 use rustix::fs::{Access, IFlags, access};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use sha2::Digest;
 use std::fs::{self, File, Metadata};
-use std::io::Read;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
@@ -239,24 +237,12 @@ fn add_flags(path: &Path, stat: &mut Map<String, Value>) {
 
 fn checksum(path: &Path, algorithm: &str) -> std::io::Result<String> {
     match algorithm {
-        "md5" => digest::<md5::Md5>(path),
-        "sha224" => digest::<sha2::Sha224>(path),
-        "sha256" => digest::<sha2::Sha256>(path),
-        "sha384" => digest::<sha2::Sha384>(path),
-        "sha512" => digest::<sha2::Sha512>(path),
+        "md5" => files::digest::<md5::Md5>(path),
+        "sha224" => files::digest::<sha2::Sha224>(path),
+        "sha256" => files::digest::<sha2::Sha256>(path),
+        "sha384" => files::digest::<sha2::Sha384>(path),
+        "sha512" => files::digest::<sha2::Sha512>(path),
         _ => files::sha1(path),
-    }
-}
-
-fn digest<D: Digest>(path: &Path) -> std::io::Result<String> {
-    let mut hasher = D::new();
-    let mut file = File::open(path)?;
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(files::hex(&hasher.finalize())),
-            count => hasher.update(&buffer[..count]),
-        }
     }
 }
 

@@ -303,16 +303,6 @@ impl Read for Summed<'_> {
     }
 }
 
-fn md5_of(path: &Path) -> Result<String, Failure> {
-    let failed = |error| Failure::io("cannot read the source", path, &error);
-    let mut input = Summed {
-        input: Box::new(File::open(path).map_err(failed)?),
-        md5: Md5::default(),
-    };
-    std::io::copy(&mut input, &mut std::io::sink()).map_err(failed)?;
-    Ok(files::hex(&input.md5.finalize()))
-}
-
 impl Copy {
     /// Mode, owner and group; `preserve` is the mode of the source, where there is one on this host.
     fn wanted(&self, cx: &Context, source: Option<&Metadata>) -> Result<Wanted, Failure> {
@@ -360,7 +350,10 @@ impl Copy {
         let mut diffs = Vec::new();
         let mut outcome = named(!same);
         let mut md5 = match source {
-            Source::File { path, .. } => Some(md5_of(path)?),
+            Source::File { path, .. } => {
+                let failed = |error| Failure::io("cannot read the source", &*path, &error);
+                Some(files::md5(path).map_err(failed)?)
+            }
             _ => None,
         };
         if !same {

@@ -240,7 +240,8 @@ impl GetUrl {
         };
         let mut outcome = outcome
             .with("checksum_src", new.as_str())
-            .with("checksum_dest", before.clone());
+            .with("checksum_dest", before.clone())
+            .with("md5sum", files::md5(temporary).map_err(failed)?);
         if before.as_deref() != Some(&new) {
             let mut input = File::open(temporary).map_err(failed)?;
             let size = input.metadata().map_err(failed)?.len();
