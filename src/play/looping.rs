@@ -253,7 +253,7 @@ impl Attempt {
             (None, _) => vec![terms],
         };
         let found = templar
-            .lookup(lookup, terms)
+            .lookup(lookup, terms, folder(&self.task.action))
             .map_err(|error| fault(error).at(at))?;
         Ok(found)
     }
@@ -321,6 +321,15 @@ fn defined(templar: &Templar, value: &Value) -> Option<Value> {
             Some(Value::dict(entries.collect()))
         }
         other => templar.render(other).ok(),
+    }
+}
+
+/// Where files are looked for that an action of this name works with.
+fn folder(action: &str) -> &'static str {
+    match action {
+        _ if action.contains("template") => "templates",
+        _ if action.contains("var") => "vars",
+        _ => "files",
     }
 }
 

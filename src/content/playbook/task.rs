@@ -474,13 +474,7 @@ impl Pass<'_> {
     fn looping(&mut self, draft: &Draft) -> Option<Loop> {
         let control = draft.control.as_ref();
         let Some((lookup, terms)) = draft.looping.clone() else {
-            if let Some(control) = control {
-                self.faults.push(
-                    Fault::new("`loop_control` needs a loop")
-                        .at(&control.place)
-                        .hint("Add `loop:` with a list."),
-                );
-            }
+            // As in Ansible, `loop_control` without a loop means nothing.
             return None;
         };
         if let Some(control) = control.filter(|control| control.as_map().is_none()) {

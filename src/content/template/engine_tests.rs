@@ -403,9 +403,9 @@ fn omit_survives_alone() {
 fn loops_with_lookups_get_lists() {
     let templar = templar(&json!({}));
     let terms = vec![Value::list(vec!["a".into()])];
-    let found = templar.lookup("indexed_items", terms).unwrap();
+    let found = templar.lookup("indexed_items", terms, "files").unwrap();
     assert_eq!(found[0].repr(), "[0, 'a']");
-    assert!(templar.lookup("no_such", Vec::new()).is_err());
+    assert!(templar.lookup("no_such", Vec::new(), "files").is_err());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Renders values in the light of variables.
 
 use super::eval::{Interp, stack};
+use super::lookups::FOLDER;
 use super::memo::{Level, Names};
 use super::syntax::ast::Name;
 use super::syntax::{self, Options, may_be_template};
@@ -164,12 +165,22 @@ impl Templar {
         })
     }
 
-    /// What a lookup finds, as the items of a loop `with_…`: tuples become lists there.
-    pub fn lookup(&self, name: &str, terms: Vec<Value>) -> Result<Vec<Value>, TemplateError> {
+    /// What a lookup finds, as the items of a loop `with_…`: tuples become lists there. `folder`: where `first_found`
+    /// looks for files, by what the task does with them.
+    pub fn lookup(
+        &self,
+        name: &str,
+        terms: Vec<Value>,
+        folder: &str,
+    ) -> Result<Vec<Value>, TemplateError> {
         self.public(|trail| {
             let template = syntax::expression("none")?;
             let mut interp = Interp::new(self, trail, &template, true);
-            let found = super::lookups::run(&mut interp, name, &mut super::eval::Args::of(terms))?;
+            let mut args = super::eval::Args::of(terms);
+            if name.ends_with("first_found") {
+                args.named.push((FOLDER.into(), Value::from(folder)));
+            }
+            let found = super::lookups::run(&mut interp, name, &mut args)?;
             let found = found.into_iter().map(|item| match item {
                 Value::Tuple(items) => Value::list(items.to_vec()),
                 other => other,

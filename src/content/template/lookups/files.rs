@@ -158,10 +158,16 @@ pub(super) fn fileglob(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Valu
 }
 
 /// The first of several files that exists: names, or `{files: […], paths: […], skip: true}`.
+/// The argument that says where `first_found` looks; only a loop gives it.
+pub(in super::super) const FOLDER: &str = "_subdir";
+
 pub(super) fn first_found(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<Value>> {
     let mut skip = args.take_flag("skip", false);
     let files = args.take("files");
     let paths = args.take("paths");
+    let folder = args
+        .take(FOLDER)
+        .map_or_else(|| "files".to_owned(), |folder| folder.to_text());
     let mut names = candidates(files.as_ref(), paths.as_ref())?;
     let mut terms = Vec::new();
     for term in &args.positional {
@@ -183,10 +189,8 @@ pub(super) fn first_found(interp: &mut Interp, args: &mut Args) -> Outcome<Vec<V
     }
     let settings = interp.templar.settings();
     for name in &names {
-        for kind in ["files", "templates", "vars"] {
-            if let Some(path) = settings.find(kind, name) {
-                return Ok(vec![Value::from(path.to_string_lossy().into_owned())]);
-            }
+        if let Some(path) = settings.find(&folder, name) {
+            return Ok(vec![Value::from(path.to_string_lossy().into_owned())]);
         }
     }
     if skip {

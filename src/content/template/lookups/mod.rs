@@ -17,6 +17,7 @@ use super::filters::short;
 use super::{TemplateError, eval};
 use crate::content::nearest::nearest;
 use crate::content::value::{Mistake, Value};
+pub(super) use files::FOLDER;
 
 type Run = fn(&mut Interp, &mut Args) -> Outcome<Vec<Value>>;
 
