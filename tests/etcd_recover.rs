@@ -9,28 +9,11 @@
 mod lab;
 
 use lab::Lab;
-use std::time::{Duration, Instant};
 
 const NODES: [&str; 3] = ["node1", "node2", "node3"];
 
-/// Asked again for two minutes: elections take their time on a busy machine.
-#[track_caller]
-fn etcdctl(lab: &Lab, host: &str, words: &[&str]) -> String {
-    let words = [&["etcdctl", host], words].concat();
-    let begin = Instant::now();
-    loop {
-        let ran = lab.attempt(&words);
-        if ran.code == 0 {
-            return ran.stdout;
-        }
-        let late = begin.elapsed() > Duration::from_secs(120);
-        assert!(!late, "lab {words:?}: {ran}");
-        std::thread::sleep(Duration::from_millis(300));
-    }
-}
-
 fn keys(lab: &Lab, host: &str) -> Vec<String> {
-    let keys = etcdctl(lab, host, &["get", "", "--from-key", "--keys-only"]);
+    let keys = lab.etcdctl(host, &["get", "", "--from-key", "--keys-only"]);
     keys.split_whitespace().map(str::to_owned).collect()
 }
 
@@ -44,7 +27,7 @@ fn lose(lab: &Lab, host: &str) {
 #[test]
 fn members_of_a_stopped_cluster_are_started_together() {
     let lab = Lab::with_etcd("coldstart", "35");
-    etcdctl(&lab, "node1", &["put", "before", "kept"]);
+    lab.etcdctl("node1", &["put", "before", "kept"]);
     lab.succeed(&["etcd", "coldstart", "--yes"])
         .says(0, &["already true", "3 of 3 voters serve"]);
     for host in NODES {
@@ -67,7 +50,7 @@ fn members_of_a_stopped_cluster_are_started_together() {
         ],
     );
     println!("two of three members started in {:?}", done.took);
-    let kept = etcdctl(&lab, "node2", &["get", "before", "--print-value-only"]);
+    let kept = lab.etcdctl("node2", &["get", "before", "--print-value-only"]);
     assert_eq!(kept.trim(), "kept");
     assert_eq!(lab.ssh("node1", "systemctl is-enabled etcd"), "enabled");
     // Fewer than a majority are not begun with: recover is for them.
@@ -94,14 +77,14 @@ fn a_lost_quorum_is_recovered_from_the_data_of_a_survivor() {
     let mut wanted = Vec::new();
     for number in 0..5 {
         let key = format!("key{number}");
-        etcdctl(&lab, "node1", &["put", &key, "kept"]);
+        lab.etcdctl("node1", &["put", &key, "kept"]);
         wanted.push(key);
     }
     lab.kopsrun(&["etcd", "recover", "--yes"])
         .says(5, &["has its quorum: 3 of 3"]);
     lab.run(&["kill", "node3"]);
     // The last that was acknowledged by a majority, never in any backup.
-    etcdctl(&lab, "node1", &["put", "key5", "kept"]);
+    lab.etcdctl("node1", &["put", "key5", "kept"]);
     wanted.push("key5".to_owned());
     lose(&lab, "node2");
     lab.kopsrun(&["etcd", "recover", "--yes"]).says(
@@ -148,7 +131,7 @@ fn a_lost_quorum_is_recovered_from_the_data_of_a_survivor() {
     {
         let when = format!("killed {} ms after {} {}", moment.2, moment.0, moment.1);
         let key = format!("more{n}");
-        etcdctl(&lab, "node1", &["put", &key, "kept"]);
+        lab.etcdctl("node1", &["put", &key, "kept"]);
         wanted.push(key);
         lose(&lab, "node2");
         kills += usize::from(lab.kill_at(&yes, moment));
@@ -168,7 +151,7 @@ fn a_lost_quorum_is_recovered_from_the_data_of_a_survivor() {
 fn data_of_a_killed_member_of_3_4_are_enough() {
     let lab = Lab::with_etcd("recover34", "34");
     for number in 0..20 {
-        etcdctl(&lab, "node2", &["put", &format!("key{number:02}"), "kept"]);
+        lab.etcdctl("node2", &["put", &format!("key{number:02}"), "kept"]);
     }
     let wanted = keys(&lab, "node2");
     assert_eq!(wanted.len(), 20);

@@ -15,24 +15,8 @@ use std::time::{Duration, Instant};
 
 const NODES: [&str; 3] = ["node1", "node2", "node3"];
 
-/// Asked again for two minutes: elections take their time on a busy machine.
-#[track_caller]
-fn etcdctl(lab: &Lab, host: &str, words: &[&str]) -> String {
-    let words = [&["etcdctl", host], words].concat();
-    let begin = Instant::now();
-    loop {
-        let ran = lab.attempt(&words);
-        if ran.code == 0 {
-            return ran.stdout;
-        }
-        let late = begin.elapsed() > Duration::from_secs(120);
-        assert!(!late, "lab {words:?}: {ran}");
-        std::thread::sleep(Duration::from_millis(300));
-    }
-}
-
 fn put(lab: &Lab, key: &str, value: &str) {
-    etcdctl(lab, "node1", &["put", key, value]);
+    lab.etcdctl("node1", &["put", key, value]);
 }
 
 /// A cluster with data, a set of it that a drill has proven, and one write since. Returns the name of the set.
@@ -60,7 +44,7 @@ fn restore(lab: &Lab, set: &str, more: &[&str]) -> Ran {
 /// These members serve what was in the set and nothing else, and the past is closed.
 #[track_caller]
 fn is_restored(lab: &Lab, hosts: &[&str], when: &str) {
-    let list = etcdctl(lab, hosts[0], &["member", "list", "-w", "json"]);
+    let list = lab.etcdctl(hosts[0], &["member", "list", "-w", "json"]);
     let list: Value = serde_json::from_str(&list).expect("JSON");
     assert_eq!(
         list["members"].as_array().expect("members").len(),
@@ -68,7 +52,7 @@ fn is_restored(lab: &Lab, hosts: &[&str], when: &str) {
         "{when}"
     );
     for host in hosts {
-        let keys = etcdctl(lab, host, &["get", "", "--from-key", "--keys-only"]);
+        let keys = lab.etcdctl(host, &["get", "", "--from-key", "--keys-only"]);
         let keys: Vec<&str> = keys.split_whitespace().collect();
         assert_eq!(
             keys,

@@ -129,6 +129,22 @@ impl Lab {
         command
     }
 
+    /// What etcdctl on a host prints. Asked again for two minutes: elections take their time on a busy machine.
+    #[track_caller]
+    pub fn etcdctl(&self, host: &str, words: &[&str]) -> String {
+        let words = [&["etcdctl", host], words].concat();
+        let begin = Instant::now();
+        loop {
+            let ran = self.attempt(&words);
+            if ran.code == 0 {
+                return ran.stdout;
+            }
+            let late = begin.elapsed() > Duration::from_secs(120);
+            assert!(!late, "lab {words:?}: {ran}");
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    }
+
     /// A verb of the lab that may fail.
     pub fn attempt(&self, words: &[&str]) -> Ran {
         finish(self.tool().args(words))

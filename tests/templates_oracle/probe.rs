@@ -122,7 +122,7 @@ fn run(probe: &Json, scopes: &Scopes) -> Result<Value, TemplateError> {
                 Value::List(items) => read(&items).clone(),
                 other => vec![other],
             };
-            templar.lookup(text, terms).map(Value::list)
+            templar.lookup(text, terms, "files").map(Value::list)
         }
         _ => templar.render(&value(&probe["template"])),
     }
