@@ -11,7 +11,6 @@ mod lab;
 use lab::{Lab, Moment, Ran};
 use serde_json::Value;
 use std::fs;
-use std::time::{Duration, Instant};
 
 const NODES: [&str; 3] = ["node1", "node2", "node3"];
 
