@@ -67,7 +67,11 @@ fn add(root: &Path, dir: &Path, times: bool, state: &mut State) {
         let name = path.strip_prefix(root).expect("below").to_string_lossy();
         let line = format!("{mode} {}:{} {time} {what}", meta.uid(), meta.gid());
         let line = line.replace(&*root.to_string_lossy(), "DIR");
-        state.insert(stable(&name), line);
+        // Several backups have one stable name.
+        let all = state.entry(stable(&name)).or_default();
+        let mut lines: Vec<&str> = all.lines().chain([line.as_str()]).collect();
+        lines.sort_unstable();
+        *all = lines.join("\n");
     }
 }
 

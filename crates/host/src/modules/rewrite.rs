@@ -206,12 +206,20 @@ impl Rewrite {
     }
 }
 
-/// A copy of a file as `dest.PID.YYYY-MM-DD@HH:MM:SS~`, as Ansible names it, with its mode and owner.
+/// A copy of a file as `dest.PID.YYYY-MM-DD@HH:MM:SS~`, as Ansible names it, with its mode and owner. One process makes
+/// the copies of a whole run, so the number is the next one that is free: an earlier copy of this second is kept.
 pub(crate) fn keep_copy(dest: &Path) -> Result<PathBuf, Failure> {
-    let mut name = dest.as_os_str().to_owned();
     let time = jiff::Zoned::now().strftime("%Y-%m-%d@%H:%M:%S");
-    name.push(format!(".{}.{time}~", std::process::id()));
-    let backup = PathBuf::from(name);
+    let named = |number: u32| {
+        let mut name = dest.as_os_str().to_owned();
+        name.push(format!(".{number}.{time}~"));
+        PathBuf::from(name)
+    };
+    let mut number = std::process::id();
+    while named(number).symlink_metadata().is_ok() {
+        number += 1;
+    }
+    let backup = named(number);
     let failed = |size: u64, error: &io::Error| {
         write_failure(&backup, size, true, error)
             .during(format!("could not make a backup of {}", dest.display()))
@@ -407,5 +415,18 @@ mod tests {
         let diff = content_diff(Path::new("/x"), b"a\n", b"\0\0");
         assert_eq!(diff["before"], "a\n");
         assert_eq!(diff["after"], measure(2));
+    }
+
+    #[test]
+    fn a_second_copy_leaves_the_first_as_it_is() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("conf");
+        fs::write(&file, "first").expect("written");
+        let first = keep_copy(&file).expect("a copy");
+        fs::write(&file, "second").expect("written");
+        let second = keep_copy(&file).expect("another");
+        assert_ne!(first, second);
+        assert_eq!(fs::read_to_string(first).expect("there"), "first");
+        assert_eq!(fs::read_to_string(second).expect("there"), "second");
     }
 }
