@@ -4,51 +4,89 @@ use super::{Facts, put, read};
 use std::path::Path;
 
 pub(super) fn collect(facts: &mut Facts) {
-    let contained = container();
-    let (kind, role) = match contained.or_else(machine) {
-        Some(kind) => (kind, "guest"),
-        None if Path::new("/dev/kvm").exists() => ("kvm", "host"),
-        None => ("NA", "NA"),
-    };
-    let general = contained.map(|_| "container").filter(|name| *name != kind);
-    let guest: Vec<&str> = (role == "guest")
-        .then_some(kind)
-        .into_iter()
-        .chain(general)
-        .collect();
+    let mut guest = containers(&Traces {
+        cgroup: read("/proc/1/cgroup").unwrap_or_default(),
+        environment: read("/proc/1/environ").unwrap_or_default(),
+        openvz: Path::new("/proc/vz").exists() && !Path::new("/proc/lve").exists(),
+        systemd: read("/run/systemd/container"),
+        docker: ["/.dockerenv", "/.dockerinit"]
+            .iter()
+            .any(|file| Path::new(file).exists()),
+    });
+    guest.extend(machine().map(str::to_owned));
     let host: Vec<&str> = Path::new("/dev/kvm")
         .exists()
         .then_some("kvm")
         .into_iter()
         .collect();
+    let (kind, role) = match (guest.first(), host.first()) {
+        (Some(kind), _) => (kind.clone(), "guest"),
+        (None, Some(kind)) => ((*kind).to_owned(), "host"),
+        (None, None) => ("NA".to_owned(), "NA"),
+    };
     put(facts, "virtualization_type", kind);
     put(facts, "virtualization_role", role);
     put(facts, "virtualization_tech_guest", guest);
     put(facts, "virtualization_tech_host", host);
 }
 
-/// The container around this process, by the traces that each kind leaves.
-fn container() -> Option<&'static str> {
-    if Path::new("/.dockerenv").exists() {
-        return Some("docker");
+/// What containers leave in the files of a host.
+#[derive(Default)]
+struct Traces {
+    /// `/proc/1/cgroup`.
+    cgroup: String,
+    /// `/proc/1/environ`.
+    environment: String,
+    openvz: bool,
+    /// What systemd calls the container.
+    systemd: Option<String>,
+    docker: bool,
+}
+
+/// The containers around this process, in the order in which Ansible finds them: the first one is the type.
+fn containers(traces: &Traces) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    let mut add = |name: &str| {
+        if !found.iter().any(|known| known == name) {
+            found.push(name.to_owned());
+        }
+    };
+    for line in traces.cgroup.lines() {
+        let scope = line.contains("/docker-") && line.contains(".scope");
+        if line.contains("/docker/") || scope {
+            add("docker");
+        }
+        if line.contains("/lxc/") || line.contains("/machine.slice/machine-lxc") {
+            add("lxc");
+        }
+        if line.contains("/system.slice/containerd.service") {
+            add("containerd");
+        }
     }
-    if Path::new("/run/.containerenv").exists() {
-        return Some("podman");
+    for entry in traces.environment.split('\0') {
+        for name in ["lxc", "podman"] {
+            if entry.contains(&format!("container={name}")) {
+                add(name);
+            }
+        }
+        let named = entry.strip_prefix("container=");
+        if named.is_some_and(|name| !name.is_empty()) {
+            add("container");
+        }
     }
-    let named = read("/run/systemd/container").or_else(|| {
-        let environment = read("/proc/1/environ")?;
-        environment
-            .split('\0')
-            .find_map(|entry| entry.strip_prefix("container=").map(ToOwned::to_owned))
-    })?;
-    Some(match named.as_str() {
-        "lxc" | "lxc-libvirt" => "lxc",
-        "docker" => "docker",
-        "podman" => "podman",
-        "systemd-nspawn" => "systemd-nspawn",
-        "openvz" => "openvz",
-        _ => "container",
-    })
+    if traces.openvz {
+        add("openvz");
+    }
+    if let Some(name) = &traces.systemd {
+        add(name);
+    }
+    if traces.docker {
+        add("docker");
+    }
+    if !found.is_empty() && !found.iter().any(|name| name == "container") {
+        found.push("container".to_owned());
+    }
+    found
 }
 
 /// The virtual machine, by what its firmware says.
@@ -91,6 +129,34 @@ fn identify(product: &str, vendor: &str, bios: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn containers_are_found_in_ansibles_order() {
+        let nspawn = Traces {
+            environment: "PATH=/bin\0container=systemd-nspawn\0".to_owned(),
+            systemd: Some("systemd-nspawn".to_owned()),
+            ..Traces::default()
+        };
+        assert_eq!(containers(&nspawn), ["container", "systemd-nspawn"]);
+        let unprivileged = Traces {
+            systemd: Some("systemd-nspawn".to_owned()),
+            ..Traces::default()
+        };
+        assert_eq!(containers(&unprivileged), ["systemd-nspawn", "container"]);
+        let lxc = Traces {
+            environment: "container=lxc".to_owned(),
+            systemd: Some("lxc".to_owned()),
+            ..Traces::default()
+        };
+        assert_eq!(containers(&lxc), ["lxc", "container"]);
+        let docker = Traces {
+            cgroup: "0::/system.slice/docker-0123.scope\n".to_owned(),
+            docker: true,
+            ..Traces::default()
+        };
+        assert_eq!(containers(&docker), ["docker", "container"]);
+        assert!(containers(&Traces::default()).is_empty());
+    }
 
     #[test]
     fn machines_are_known_by_their_firmware() {
