@@ -55,10 +55,7 @@ async fn attempt(
     run: &Arc<Run>,
     stop: &CancellationToken,
 ) -> Result<Report, Stop> {
-    let _lock = match options.plan_only {
-        true => None,
-        false => Some(locks::here(site, run)?),
-    };
+    let _lock = locks::here(site, run, options.plan_only)?;
     let (hosts, mut notes) = look(site).await?;
     let names: Vec<String> = hosts.iter().map(|host| host.hand.name.clone()).collect();
     notes.insert(

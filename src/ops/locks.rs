@@ -7,8 +7,11 @@ use crate::cluster::{Etcd, LeaseError, Leased};
 use crate::journal::{Event, Holder, Level, Lock, LockError, Run, Sink, is_dead};
 use std::sync::Arc;
 
-/// The lock on this controller.
-pub(super) fn here(site: &Site, run: &Run) -> Result<Lock, Stop> {
+/// The lock on this controller. None for a plan, which changes nothing and so waits for nobody.
+pub(super) fn here(site: &Site, run: &Run, plan_only: bool) -> Result<Option<Lock>, Stop> {
+    if plan_only {
+        return Ok(None);
+    }
     let holder = Holder::of(run.meta());
     let lock = Lock::take(&site.locks, &site.cluster, &holder).map_err(|error| {
         let failure = Failure::new(error.to_string());
@@ -26,7 +29,7 @@ pub(super) fn here(site: &Site, run: &Run) -> Result<Lock, Stop> {
             host: None,
         });
     }
-    Ok(lock)
+    Ok(Some(lock))
 }
 
 /// What the key in the cluster holds while this run has it. Made once a run: it says since when.

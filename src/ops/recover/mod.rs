@@ -99,10 +99,7 @@ async fn rescued(
         keep(run, &rescued)?;
         return Ok(Ok(rescued.set));
     }
-    let _lock = match options.plan_only {
-        true => None,
-        false => Some(locks::here(site, run)?),
-    };
+    let _lock = locks::here(site, run, options.plan_only)?;
     let (survivor, notes) = choose::choose(site, options).await?;
     run.emit_synced(Event::Plan {
         title: format!("Recover etcd from the data of {}", survivor.host.hand.name),

@@ -47,10 +47,7 @@ async fn attempt(
     run: &Arc<Run>,
     stop: &CancellationToken,
 ) -> Result<Report, Stop> {
-    let _lock = match options.plan_only {
-        true => None,
-        false => Some(locks::here(site, run)?),
-    };
+    let _lock = locks::here(site, run, options.plan_only)?;
     let intent = gather::intent(site, run, options)?;
     let ground = gather::gather(site, options).await?;
     let now = Timestamp::now();

@@ -90,11 +90,7 @@ async fn attempt(
     run: &Arc<Run>,
     stop: &CancellationToken,
 ) -> Result<Report, Stop> {
-    // A plan changes nothing, so it waits for nobody.
-    let _lock = match options.plan_only {
-        true => None,
-        false => Some(locks::here(site, run)?),
-    };
+    let _lock = locks::here(site, run, options.plan_only)?;
     let ground = gather::connect(site, options, run).await?;
     gather::majority(site, &ground).await?;
     let mark = locks::mark(run);

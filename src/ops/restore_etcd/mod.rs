@@ -68,10 +68,7 @@ async fn attempt(
     stop: &CancellationToken,
 ) -> Result<Report, Stop> {
     // Without a quorum there is no lock in the cluster: the one here has to do.
-    let _lock = match options.plan_only {
-        true => None,
-        false => Some(locks::here(site, run)?),
-    };
+    let _lock = locks::here(site, run, options.plan_only)?;
     let ground = gather::gather(site, options, run).await?;
     let plan = plan::plan(
         &ground.facts,
